@@ -1,0 +1,60 @@
+package mail
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// ID names a message from the moment it is accepted until its history is
+// forgotten. It is a ULID: IDs made later sort later, to the millisecond.
+type ID [16]byte
+
+// NewID makes an ID for a message that arrives at t. It is safe for concurrent
+// use; the random part (80 bits) comes from the operating system.
+func NewID(t time.Time) ID {
+	return ID(ulid.MustNewDefault(t))
+}
+
+// FirstID returns the smallest ID of a message that arrives at t, a bound for
+// scans in order of arrival.
+func FirstID(t time.Time) ID {
+	var u ulid.ULID
+	_ = u.SetTime(ulid.Timestamp(t)) // fails after the year 10889 only
+	return ID(u)
+}
+
+// ParseID reads the 26 characters that String writes, in either case.
+func ParseID(s string) (ID, error) {
+	u, err := ulid.ParseStrict(s)
+	if err != nil {
+		return ID{}, fmt.Errorf("%q is not a queue id (26 letters and digits)", s)
+	}
+	return ID(u), nil
+}
+
+// String returns the 26 characters users see.
+func (id ID) String() string { return ulid.ULID(id).String() }
+
+// Time returns the time of arrival the ID was made with, to the millisecond.
+func (id ID) Time() time.Time { return ulid.Time(ulid.ULID(id).Time()) }
+
+// IsZero reports whether id names no message.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// Compare orders IDs by arrival: negative, zero or positive.
+func (id ID) Compare(other ID) int { return ulid.ULID(id).Compare(ulid.ULID(other)) }
+
+// MarshalText makes IDs readable in JSON.
+func (id ID) MarshalText() ([]byte, error) { return ulid.ULID(id).MarshalText() }
+
+// UnmarshalText is the inverse of MarshalText.
+func (id *ID) UnmarshalText(b []byte) error {
+	v, err := ParseID(string(b))
+	if err != nil {
+		return err
+	}
+	*id = v
+	return nil
+}

@@ -1,0 +1,103 @@
+package mail
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// EnhancedCode is an enhanced mail system status code (RFC 3463). The zero
+// EnhancedCode means none.
+type EnhancedCode [3]int
+
+// String returns "x.y.z", or nothing for none.
+func (e EnhancedCode) String() string {
+	if e == (EnhancedCode{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%d", e[0], e[1], e[2])
+}
+
+// Reply is an SMTP reply, a peer's or ours. The zero Reply means that none came.
+type Reply struct {
+	Code     int
+	Enhanced EnhancedCode
+	// Text is the human part without codes; lines are separated by "\n".
+	Text string
+}
+
+// Temporary reports whether the same transaction may succeed later. No reply at
+// all is temporary: unknown is temporary.
+func (r Reply) Temporary() bool { return !r.Permanent() && !r.Positive() }
+
+// Permanent reports whether r is an explicit 5yz.
+func (r Reply) Permanent() bool { return r.Code >= 500 && r.Code <= 599 }
+
+// Positive reports whether r is a 2yz.
+func (r Reply) Positive() bool { return r.Code >= 200 && r.Code <= 299 }
+
+// String returns the reply on one line: "550 5.1.1 no such user".
+func (r Reply) String() string {
+	if r.Code == 0 {
+		return "no reply"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d ", r.Code)
+	if r.Enhanced != (EnhancedCode{}) {
+		b.WriteString(r.Enhanced.String())
+		b.WriteByte(' ')
+	}
+	b.WriteString(strings.ReplaceAll(r.Text, "\n", " "))
+	return strings.TrimRight(b.String(), " ")
+}
+
+// Error is a reply as an error: what a peer answered, or what we answer.
+type Error struct {
+	Reply
+	// Command is what the reply answers, such as "RCPT"; "connect" before EHLO.
+	Command string
+	// Host is the peer that answered; empty if the reply is our own.
+	Host string
+	// Cause is what lies behind it. It is for the log, never for a client.
+	Cause error
+}
+
+// Errorf makes an Error of our own with the given codes and text.
+func Errorf(code int, enhanced EnhancedCode, format string, args ...any) *Error {
+	return &Error{Reply: Reply{Code: code, Enhanced: enhanced, Text: fmt.Sprintf(format, args...)}}
+}
+
+// Because returns a copy of e with cause behind it.
+func (e *Error) Because(cause error) *Error {
+	c := *e
+	c.Cause = cause
+	return &c
+}
+
+// Error tells host, command, reply and cause, as far as there are any.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Host != "" {
+		b.WriteString(e.Host + ": ")
+	}
+	if e.Command != "" {
+		b.WriteString(e.Command + ": ")
+	}
+	b.WriteString(e.Reply.String())
+	if e.Cause != nil {
+		b.WriteString(": " + e.Cause.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// ReplyOf returns the reply inside err, or fallback if there is none.
+func ReplyOf(err error, fallback Reply) Reply {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reply
+	}
+	return fallback
+}

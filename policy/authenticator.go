@@ -1,0 +1,44 @@
+package policy
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+
+	"github.com/emersion/go-sasl"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// Client is what is known of a client before it authenticates.
+type Client struct {
+	Listener string
+	Remote   net.Addr
+	// TLS is nil on a connection in clear.
+	TLS *tls.ConnectionState
+	// Peer is set on unix sockets where the kernel tells.
+	Peer *Peer
+}
+
+// Peer is the process at the other end of a unix socket.
+type Peer struct {
+	PID, UID, GID int
+}
+
+// Authenticator is what a session asks to make an Identity of a Client. One
+// serves all sessions; it is swapped whole when users or certificates change.
+type Authenticator interface {
+	// Mechanisms lists the SASL mechanisms offered to c, strongest first. The
+	// caller has already decided whether passwords may travel on this
+	// connection (plaintext says so).
+	Mechanisms(c *Client, plaintext bool) []string
+
+	// Start begins an exchange. done is called once the exchange succeeded,
+	// before the server's Next returns. Errors of Next, and of Start, are
+	// *mail.Error: 535 5.7.8, 454 4.7.0, 504 5.5.4, 421 4.7.0, ...
+	Start(ctx context.Context, c *Client, mechanism string, done func(mail.Identity)) (sasl.Server, error)
+
+	// Peer returns the identity of a unix socket's calling process, for
+	// listeners with "auth: peer".
+	Peer(ctx context.Context, c *Client) (mail.Identity, error)
+}

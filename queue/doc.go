@@ -1,0 +1,16 @@
+// Package queue decides what is delivered when. It keeps every message that was
+// accepted until each of its recipients has been delivered to, bounced, or given
+// to the operator.
+//
+// It knows no SMTP and no disk: a Store keeps what must survive, a Router names
+// destinations, a Deliverer carries a delivery to its next hop, a mail.Recorder
+// hears of every event. The unit of scheduling and settling is the delivery: a
+// message and those of its recipients that go to one destination.
+//
+// What always holds: a message is durable before Incoming.Commit returns nil; a
+// report about a failure is durable in the same commit that removes what it
+// reports; at most one attempt at a delivery runs at any time. After a crash
+// every delivery that was not settled is tried again, so a message may arrive
+// twice and never not at all. Stop waits for the attempts that run and settles
+// them; what it could not settle in time is simply still in the queue.
+package queue
