@@ -100,6 +100,9 @@ type Envelope struct {
 	RequireTLS bool   // RFC 8689
 	Return     Return // RET
 	EnvelopeID string // ENVID, xtext decoded
+	// Reports says where reports go instead of to From: empty (to From),
+	// "none", or an address. A policy sets it.
+	Reports string
 	// MessageID is the header field, with its angle brackets.
 	MessageID string
 	// Size is that of the content as it is relayed, in octets.
