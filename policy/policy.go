@@ -13,6 +13,10 @@ type Judge interface {
 	// server's own.
 	Limits(id *mail.Identity) (size int64, recipients int)
 
+	// Connections returns how many connections id may have open at once; zero
+	// for none beyond the server's own.
+	Connections(id *mail.Identity) int
+
 	// Sender answers MAIL: may id use from as reverse-path for a message of
 	// size octets (0: not said)? It does not count anything yet.
 	Sender(id *mail.Identity, from mail.Path, size int64) error
