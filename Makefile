@@ -17,10 +17,11 @@ race:
 lint:
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change:"; echo "$$files"; exit 1; }
 	go vet ./...
-	go tool staticcheck ./...
+	go vet -tags realpeers ./internal/e2e
+	go tool staticcheck -tags realpeers ./...
 
 e2e: ## with real peers: needs postfix, swaks, curl, msmtp, python3
-	go test -race -count=1 -tags realpeers -timeout 15m ./test/...
+	go test -race -count=1 -tags realpeers -timeout 15m ./internal/e2e
 
 bench: ## beside Postfix; see docs/performance.md
 	go run ./internal/bench
