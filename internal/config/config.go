@@ -32,6 +32,9 @@ type Config struct {
 	Admin           Admin         `yaml:"admin"`
 	Log             Log           `yaml:"log"`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+
+	// Source is the file all this was read from; empty for the embedded default.
+	Source string `yaml:"-"`
 }
 
 // ListenerTLS says when a listener's connections are encrypted.
@@ -207,20 +210,6 @@ type RouteMatch struct {
 	Listener        StringList `yaml:"listener"`
 }
 
-// Smarthost is one next hop of a route, written as a URL
-// ("smtp://host:port", "submissions://user@host") or as a mapping with url,
-// priority and weight.
-type Smarthost struct {
-	URL      string `yaml:"url"`
-	Priority int    `yaml:"priority"` // lower first; default: the order in the list
-	Weight   int    `yaml:"weight"`   // among equals; default 1
-	// Parsed from URL.
-	Host     string `yaml:"-"`
-	Port     uint16 `yaml:"-"`
-	Implicit bool   `yaml:"-"` // TLS from the first octet (submissions)
-	Username string `yaml:"-"`
-}
-
 // Delivery holds settings of sending in general.
 type Delivery struct {
 	Port                   uint16        `yaml:"port"`
@@ -260,8 +249,29 @@ type Admin struct {
 	Address string `yaml:"address"` // empty: none
 }
 
+// LogFormat is how an event looks on stderr.
+type LogFormat string
+
+// Values of log.format.
+const (
+	LogJSON    LogFormat = "json"
+	LogText    LogFormat = "text"
+	LogPostfix LogFormat = "postfix" // lines that tools for Postfix's log understand
+)
+
+// LogLevel is what is left out of the log.
+type LogLevel string
+
+// Values of log.level.
+const (
+	LogDebug LogLevel = "debug"
+	LogInfo  LogLevel = "info"
+	LogWarn  LogLevel = "warn"
+	LogError LogLevel = "error"
+)
+
 // Log says what goes to stderr.
 type Log struct {
-	Format string `yaml:"format"` // json, text or postfix
-	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format LogFormat `yaml:"format"`
+	Level  LogLevel  `yaml:"level"`
 }

@@ -1,0 +1,242 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// checker completes a decoded configuration and judges what no single value
+// tells: what goes together, what exists, what would be unsafe.
+type checker struct {
+	*faults
+	config  *Config
+	where   map[string]position
+	noUsers bool
+}
+
+// set reports whether a key was written anywhere.
+func (k *checker) set(path string) bool {
+	_, ok := k.where[path]
+	return ok
+}
+
+// fault notes a fault of a key, at its own place or that of the nearest key
+// around it.
+func (k *checker) fault(path, format string, args ...any) {
+	at := path
+	for {
+		if p, ok := k.where[at]; ok {
+			k.add(p, path, format, args...)
+			return
+		}
+		cut := strings.LastIndexAny(at, ".[")
+		if cut < 0 {
+			k.add(position{}, path, format, args...)
+			return
+		}
+		at = at[:cut]
+	}
+}
+
+func (k *checker) all() {
+	k.general()
+	k.listeners()
+	k.tls()
+	k.auth()
+	k.submission()
+	k.policies()
+	k.routes()
+	k.delivery()
+	k.retry()
+	k.queue()
+}
+
+func (k *checker) general() {
+	c := k.config
+	if d, err := mail.ParseDomain(c.Hostname); err != nil {
+		if k.set("hostname") {
+			k.fault("hostname", "%q is not a host name such as relay.example.com", c.Hostname)
+		} else {
+			k.fault("hostname", "the system's name %q is not a host name; set one such as relay.example.com", c.Hostname)
+		}
+	} else {
+		c.Hostname = d.String()
+	}
+	if c.StateDir == "" {
+		k.fault("state_dir", "is empty; expected a directory for queue, socket and keys")
+	} else if info, err := os.Stat(c.StateDir); err == nil && !info.IsDir() {
+		k.fault("state_dir", "%s is not a directory", c.StateDir)
+	}
+	if c.Admin.Address != "" {
+		k.hostPort("admin.address", c.Admin.Address)
+	}
+	k.positive("shutdown_timeout", c.ShutdownTimeout)
+}
+
+// positive checks a duration that must not be zero.
+func (k *checker) positive(key string, d time.Duration) {
+	if d <= 0 {
+		k.fault(key, "is zero; expected %s", wantDuration)
+	}
+}
+
+// atLeast checks a number or a size.
+func atLeast[N int | Size](k *checker, key string, value, least N) {
+	if value < least {
+		k.fault(key, "%v is too small; expected at least %v", value, least)
+	}
+}
+
+func (k *checker) hostPort(key, address string) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = parseCount(port)
+	}
+	if err == nil && len(port) <= 5 && !strings.ContainsAny(host, " /") {
+		return
+	}
+	k.fault(key, `%q is not host:port such as "127.0.0.1:8025" or ":8025"`, address)
+}
+
+// readable checks that a file can be read.
+func (k *checker) readable(key, file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		k.fault(key, "can't read %s: %s", file, reason(err))
+		return false
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		k.fault(key, "%s is a directory; expected a file", file)
+		return false
+	}
+	return true
+}
+
+// bundle checks that a file holds certificates.
+func (k *checker) bundle(key, file string) {
+	if file == "" || !k.readable(key, file) {
+		return
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || !x509.NewCertPool().AppendCertsFromPEM(text) {
+		k.fault(key, "%s holds no certificate in PEM form", file)
+	}
+}
+
+func (k *checker) tls() {
+	t := k.config.TLS
+	switch {
+	case t.Certificate == "" && t.Key == "":
+	case t.Certificate == "":
+		k.fault("tls.key", "stands without tls.certificate; expected both or neither")
+	case t.Key == "":
+		k.fault("tls.certificate", "stands without tls.key; expected both or neither")
+	case k.readable("tls.certificate", t.Certificate) && k.readable("tls.key", t.Key):
+		if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
+			k.fault("tls.certificate", "%s and tls.key %s are no pair: %v", t.Certificate, t.Key, err)
+		}
+	}
+	k.bundle("tls.client_ca", t.ClientCA)
+}
+
+func (k *checker) auth() {
+	a := k.config.Auth
+	atLeast(k, "auth.max_failures", a.MaxFailures, 1)
+	for i, c := range a.Certificates {
+		at := index("auth.certificates", i)
+		if c.Subject == "" {
+			k.fault(at+".subject", "is missing; expected a name, an address or a URI of the certificate")
+		}
+		if c.Identity == "" {
+			k.fault(at+".identity", "is missing; expected the name that policies know")
+		}
+	}
+	if len(a.Certificates) > 0 && k.config.TLS.ClientCA == "" {
+		k.fault("auth.certificates", "needs tls.client_ca, which says whose certificates count")
+	}
+	for name, members := range a.Groups {
+		if len(members) == 0 {
+			k.fault(join("auth.groups", name), "has no members")
+		}
+	}
+	k.usersFile(a.UsersFile)
+}
+
+// usersFile checks that the users file is there if someone must log in. The
+// embedded default makes its own at the first run. What is in the file is read
+// by the policy room.
+func (k *checker) usersFile(file string) {
+	needed := false
+	for _, l := range k.config.Listeners {
+		needed = needed || l.Auth == AuthRequired
+	}
+	if file == "" || !needed && !k.set("auth.users_file") {
+		return
+	}
+	_, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		own := k.config.Source == "" && file == filepath.Join(k.config.StateDir, "users")
+		if !own && !k.noUsers {
+			k.fault("auth.users_file", "%s does not exist; `postrider user add NAME` makes it", file)
+		}
+		return
+	}
+	k.readable("auth.users_file", file)
+}
+
+func (k *checker) submission() {
+	s := k.config.Submission
+	atLeast(k, "submission.max_connections", s.MaxConnections, 1)
+	atLeast(k, "submission.max_connections_per_address", s.MaxConnectionsPerAddress, 1)
+	atLeast(k, "submission.max_connections_per_identity", s.MaxConnectionsPerIdentity, 1)
+	atLeast(k, "submission.max_message_size", s.MaxMessageSize, 64<<10) // RFC 5321 4.5.3.1.7
+	atLeast(k, "submission.max_recipients", s.MaxRecipients, 1)
+	atLeast(k, "submission.max_header_size", s.MaxHeaderSize, 4<<10)
+	k.positive("submission.command_timeout", s.CommandTimeout)
+	k.positive("submission.data_timeout", s.DataTimeout)
+	k.positive("submission.message_timeout", s.MessageTimeout)
+	k.positive("submission.session_timeout", s.SessionTimeout)
+}
+
+func (k *checker) delivery() {
+	d := k.config.Delivery
+	k.noDANE("delivery.tls", d.TLS)
+	atLeast(k, "delivery.concurrency", d.Concurrency, 1)
+	atLeast(k, "delivery.destination_concurrency", d.DestinationConcurrency, 1)
+	atLeast(k, "delivery.recipients_per_transaction", d.RecipientsPerMessage, 1)
+	k.positive("delivery.connect_timeout", d.ConnectTimeout)
+	k.positive("delivery.idle_timeout", d.IdleTimeout)
+	k.positive("dns.timeout", k.config.DNS.Timeout)
+}
+
+func (k *checker) retry() {
+	r := k.config.Retry
+	if len(r.Intervals) == 0 {
+		k.fault("retry.intervals", "is empty; expected a list of durations such as [1m, 5m, 30m]")
+	}
+	for i, d := range r.Intervals {
+		if d < time.Second {
+			k.fault(index("retry.intervals", i), "%q is too short; expected at least 1s", FormatDuration(d))
+		}
+	}
+	k.positive("retry.lifetime", r.Lifetime)
+	if r.WarnAfter > 0 && r.WarnAfter >= r.Lifetime {
+		k.fault("retry.warn_after", "%q is not shorter than retry.lifetime (%s); 0 turns warnings off", FormatDuration(r.WarnAfter), FormatDuration(r.Lifetime))
+	}
+}
+
+func (k *checker) queue() {
+	q := k.config.Queue
+	atLeast(k, "queue.max_bytes", q.MaxBytes, 1<<20)
+	atLeast(k, "queue.memory", q.Memory, 4<<20)
+}

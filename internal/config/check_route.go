@@ -1,0 +1,94 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// BuiltInRoute is the name of the last route, which every table has: MX delivery
+// of what no other route takes.
+const BuiltInRoute = "mx"
+
+// mechanisms are the SASL mechanisms we can use towards a smarthost.
+var mechanisms = []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"}
+
+func (k *checker) routes() {
+	names := make(map[string]int)
+	for i := range k.config.Routes {
+		r, at := &k.config.Routes[i], index("routes", i)
+		switch first, dup := names[r.Name]; {
+		case dup:
+			k.fault(at+".name", "%q is the name of routes[%d] too", r.Name, first)
+		case r.Name == BuiltInRoute:
+			k.fault(at+".name", "%q is the name of the built-in last route; expected another one", r.Name)
+		case strings.ContainsAny(r.Name, "/ \t"):
+			k.fault(at+".name", "%q holds a slash or a space; expected a single word", r.Name)
+		}
+		names[r.Name] = i
+		k.route(at, r)
+	}
+}
+
+func (k *checker) route(at string, r *Route) {
+	k.routeMatch(at+".match", &r.Match)
+	k.noDANE(at+".tls", r.TLS)
+	k.bundle(at+".ca_file", r.CAFile)
+	for i, m := range r.Mechanisms {
+		if !slices.Contains(mechanisms, m) {
+			k.fault(index(at+".mechanisms", i), "%q is not one of %s", m, strings.Join(mechanisms, ", "))
+		}
+	}
+	for i, s := range r.Smarthosts {
+		if s.Implicit && r.TLS == RouteTLSNone {
+			k.fault(at+".tls", `"none" contradicts smarthosts[%d], which speaks TLS from the start`, i)
+		}
+	}
+	k.credentials(at, r)
+}
+
+// credentials checks that a route's login is whole and that its password does not
+// travel where anyone can read it.
+func (k *checker) credentials(at string, r *Route) {
+	key := at + ".password"
+	if r.PasswordFile != "" {
+		key = at + ".password_file"
+	}
+	switch {
+	case r.Password == "":
+		for i, s := range r.Smarthosts {
+			if s.Username != "" {
+				k.fault(index(at+".smarthosts", i), "has a user name without password or password_file")
+				return
+			}
+		}
+	case len(r.Smarthosts) == 0:
+		k.fault(key, "needs smarthosts to log in to; MX hosts take no password")
+	case (r.TLS == RouteTLSNone || r.TLS == RouteTLSOpportunistic) && !r.InsecureAuth:
+		k.fault(at+".tls", "%q would send the password in clear; expected verify or require (or allow_insecure_auth: true)", r.TLS)
+	default:
+		for i, s := range r.Smarthosts {
+			if s.Username == "" {
+				k.fault(index(at+".smarthosts", i), "has a password without a user name; expected username, or user@ in the URL")
+				return
+			}
+		}
+	}
+}
+
+func (k *checker) routeMatch(at string, m *RouteMatch) {
+	for i, d := range m.RecipientDomain {
+		if _, err := mail.ParseDomain(strings.TrimPrefix(d, ".")); err != nil {
+			k.fault(index(at+".recipient_domain", i), "%q is not a domain such as example.com, or .example.com for its subdomains", d)
+		}
+	}
+	k.patterns(at+".sender", m.Sender)
+	k.knownListeners(at+".listener", m.Listener)
+}
+
+func (k *checker) noDANE(key string, t RouteTLS) {
+	if t == RouteTLSDANE {
+		k.fault(key, `"dane" is not available in this version; expected one of none, opportunistic, require, verify`)
+	}
+}

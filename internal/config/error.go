@@ -1,0 +1,91 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Error is one fault of a configuration: where it stands, and what was expected
+// there.
+type Error struct {
+	// File is the file it stands in, as it was named; Line counts from 1, and is
+	// zero where the fault is that something is missing.
+	File string
+	Line int
+	// Variable is the environment variable the value came from, instead of
+	// File and Line.
+	Variable string
+	// Key is the path of the key: "listeners[0].tls".
+	Key string
+	// Problem says what is wrong and what was expected.
+	Problem string
+}
+
+// Error returns the fault on one line: "postrider.yaml:12: listeners[0].tls: ...".
+func (e *Error) Error() string {
+	var b strings.Builder
+	switch {
+	case e.Variable != "":
+		fmt.Fprintf(&b, "environment %s: ", e.Variable)
+	case e.Line > 0:
+		fmt.Fprintf(&b, "%s:%d: ", e.File, e.Line)
+	case e.File != "":
+		b.WriteString(e.File + ": ")
+	}
+	if e.Key != "" {
+		b.WriteString(e.Key + ": ")
+	}
+	b.WriteString(e.Problem)
+	return b.String()
+}
+
+// Errors are all faults of one configuration, in the order of the file.
+type Errors []*Error
+
+// Error returns one line for each fault.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, one := range e {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap makes each fault reachable for errors.As.
+func (e Errors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i, one := range e {
+		all[i] = one
+	}
+	return all
+}
+
+// faults collects errors while a configuration is read and checked.
+type faults struct {
+	file string
+	list Errors
+}
+
+// add notes a fault at a position.
+func (f *faults) add(at position, key, format string, args ...any) {
+	e := &Error{Key: key, Problem: fmt.Sprintf(format, args...)}
+	if at.variable != "" {
+		e.Variable = at.variable
+	} else {
+		e.File, e.Line = f.file, at.line
+	}
+	f.list = append(f.list, e)
+}
+
+// err returns what was collected, in the order of the file, or nil.
+func (f *faults) err() error {
+	if len(f.list) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f.list, func(a, b *Error) int {
+		return cmp.Or(strings.Compare(a.Variable, b.Variable), cmp.Compare(a.Line, b.Line))
+	})
+	return f.list
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+)
+
+// Places where a configuration file is looked for when none is named.
+const (
+	LocalFile  = "./postrider.yaml"
+	SystemFile = "/etc/postrider/postrider.yaml"
+)
+
+// embeddedName stands for the file in errors about the embedded default.
+const embeddedName = "embedded default"
+
+// Load reads the configuration: the file at path, or at the place that Find
+// names, and the variables of environ ("NAME=value") over it. The error is of
+// type Errors unless the file can't be read at all.
+func Load(path string, environ []string) (*Config, error) {
+	return Loader{}.Load(path, environ)
+}
+
+// Loader reads configurations.
+type Loader struct {
+	// NoUsers accepts that auth.users_file does not exist yet, for the command
+	// that makes it.
+	NoUsers bool
+}
+
+// Load is as the function Load.
+func (l Loader) Load(path string, environ []string) (*Config, error) {
+	source, err := Find(path, environ)
+	if err != nil {
+		return nil, err
+	}
+	return l.parse(environ, source)
+}
+
+// Find returns the configuration file to be used: path if it is given, then
+// POSTRIDER_CONFIG, then LocalFile, then SystemFile; nothing for the embedded
+// default. A file that was named must exist.
+func Find(path string, environ []string) (string, error) {
+	variable := ""
+	if path == "" {
+		for _, pair := range environ {
+			if value, ok := strings.CutPrefix(pair, EnvFile+"="); ok && value != "" {
+				path, variable = value, EnvFile
+			}
+		}
+	}
+	if path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return "", Errors{{File: path, Variable: variable, Problem: "can't read the configuration file: " + reason(err)}}
+		}
+		return path, nil
+	}
+	for _, place := range []string{LocalFile, SystemFile} {
+		_, err := os.Stat(place)
+		if err == nil {
+			return place, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", Errors{{File: place, Problem: "can't read the configuration file: " + reason(err)}}
+		}
+	}
+	return "", nil
+}
+
+// parse reads the file source, or the embedded default if that is empty.
+func (l Loader) parse(environ []string, source string) (*Config, error) {
+	text, f := embedded, &faults{file: embeddedName}
+	if source != "" {
+		var err error
+		if text, err = os.ReadFile(source); err != nil {
+			return nil, Errors{{File: source, Problem: "can't read the configuration file: " + reason(err)}}
+		}
+		f.file = strings.TrimPrefix(source, "./")
+	}
+	return l.build(text, environ, source, f)
+}
+
+// build turns text and environment into a checked configuration.
+func (l Loader) build(text []byte, environ []string, source string, f *faults) (*Config, error) {
+	root := parseYAML(text, f)
+	if root == nil {
+		return nil, f.err()
+	}
+	root = overlay(root, environ, f)
+	d := &decoder{faults: f, where: make(map[string]position)}
+	c := defaults()
+	d.value(root, "", reflect.ValueOf(c).Elem())
+	c.Source = source
+	check := &checker{faults: f, where: d.where, config: c, noUsers: l.NoUsers}
+	if len(f.list) == 0 {
+		check.complete()
+	}
+	if len(f.list) == 0 {
+		check.all()
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// reason returns what is wrong with a file without its name, for messages that
+// tell the name themselves.
+func reason(err error) string {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err.Error()
+	}
+	return err.Error()
+}
