@@ -16,6 +16,10 @@ type Client struct {
 	Remote   net.Addr
 	// TLS is nil on a connection in clear.
 	TLS *tls.ConnectionState
+	// Certificate is the server's own certificate of that connection, in DER,
+	// for the channel binding tls-server-end-point. Without it clients have
+	// tls-exporter.
+	Certificate []byte
 	// Peer is set on unix sockets where the kernel tells.
 	Peer *Peer
 }

@@ -40,4 +40,7 @@ type Verdict struct {
 	// Bounces is where failure reports go: "" (to the sender), "none", or an
 	// address.
 	Bounces string
+	// Undo, if not nil, gives back what the message took of the limits. It is
+	// called at most once, if the message could not be stored.
+	Undo func()
 }

@@ -1,0 +1,201 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// pattern is a set of addresses, written like one:
+//
+//	alice@example.com      that address, and alice+tag@example.com is another
+//	*@example.com          any local part
+//	alice+*@example.com    "*" stands for any characters, or none
+//	*@*.example.com        any subdomain, but not example.com itself
+//	*@*  or  *             everything
+//
+// Case does not matter, on either side of the "@"; domains may be written in
+// U-labels. A quoted local part stands for itself, "*" included.
+type pattern struct {
+	text string
+	// local is folded; parts of it between stars. One part: no star.
+	local []string
+	// domain is what the domain must be, or end in if it begins with a dot.
+	// anyDomain covers an address without a domain too.
+	domain    string
+	anyDomain bool
+}
+
+func parsePattern(s string) (pattern, error) {
+	p := pattern{text: s}
+	if s == "*" {
+		p.local, p.anyDomain = []string{"", ""}, true
+		return p, nil
+	}
+	local, domain, err := cutPattern(s)
+	if err != nil {
+		return pattern{}, fmt.Errorf("address pattern %q: %w", s, err)
+	}
+	p.local = local
+	switch rest, sub := strings.CutPrefix(domain, "*."); {
+	case domain == "*":
+		p.anyDomain = true
+	case domain == "": // postmaster
+	case strings.Contains(rest, "*"):
+		return pattern{}, fmt.Errorf("address pattern %q: \"*\" may stand for a whole domain or for its subdomains only (*@*.example.com)", s)
+	default:
+		d, err := mail.ParseDomain(rest)
+		if _, literal := d.Literal(); err != nil || sub && literal {
+			return pattern{}, fmt.Errorf("address pattern %q: malformed domain", s)
+		}
+		p.domain = d.String()
+		if sub {
+			p.domain = "." + p.domain
+		}
+	}
+	return p, nil
+}
+
+// cutPattern splits a pattern at its "@" and its local part at the stars.
+func cutPattern(s string) (local []string, domain string, err error) {
+	if strings.HasPrefix(s, `"`) || strings.EqualFold(s, "postmaster") {
+		a, err := mail.ParseAddress(s)
+		return []string{fold(a.Local)}, a.Domain.String(), err
+	}
+	l, domain, ok := strings.Cut(s, "@")
+	switch {
+	case !ok || l == "":
+		return nil, "", fmt.Errorf("expected user@domain; all of a domain is *@%s", strings.TrimPrefix(s, "@"))
+	case domain == "":
+		return nil, "", errors.New("expected a domain after the @")
+	case strings.Contains(l, "**"):
+		return nil, "", errors.New("one * is enough")
+	}
+	// What stands for the stars doesn't matter for whether the rest is well
+	// formed, except next to a dot; a letter is fine there.
+	if _, err := mail.ParseAddress(strings.ReplaceAll(l, "*", "x") + "@example.com"); err != nil {
+		return nil, "", err
+	}
+	return strings.Split(fold(l), "*"), domain, nil
+}
+
+func parsePatterns(list []string) ([]pattern, error) {
+	if list == nil {
+		return nil, nil
+	}
+	patterns := make([]pattern, 0, len(list))
+	for _, s := range list {
+		p, err := parsePattern(s)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, nil
+}
+
+// exactly is the pattern of one address.
+func exactly(a mail.Address) pattern {
+	return pattern{text: a.String(), local: []string{fold(a.Local)}, domain: a.Domain.String()}
+}
+
+// covers reports whether a is in the set.
+func (p *pattern) covers(a mail.Address) bool {
+	return p.coversDomain(a.Domain.String()) && p.coversLocal(foldASCII(a.Local))
+}
+
+func (p *pattern) coversDomain(d string) bool {
+	switch {
+	case p.anyDomain:
+		return true
+	case strings.HasPrefix(p.domain, "."):
+		return len(d) > len(p.domain) && strings.HasSuffix(d, p.domain)
+	}
+	return d == p.domain
+}
+
+// coversLocal matches the parts in turn: the first at the beginning, the last at
+// the end, those between wherever they come first. It never goes back, so the
+// time is bounded by the product of both lengths.
+func (p *pattern) coversLocal(s string) bool {
+	first, last := p.local[0], p.local[len(p.local)-1]
+	if len(p.local) == 1 {
+		return len(s) == len(first) && hasFoldedPrefix(s, first)
+	}
+	if len(s) < len(first)+len(last) || !hasFoldedPrefix(s, first) || !hasFoldedPrefix(s[len(s)-len(last):], last) {
+		return false
+	}
+	s = s[len(first) : len(s)-len(last)]
+	for _, part := range p.local[1 : len(p.local)-1] {
+		for !hasFoldedPrefix(s, part) {
+			if s == "" {
+				return false
+			}
+			s = s[1:]
+		}
+		s = s[len(part):]
+	}
+	return true
+}
+
+// hasFoldedPrefix reports whether s, in any ASCII case, begins with prefix,
+// which is folded.
+func hasFoldedPrefix(s, prefix string) bool {
+	if len(s) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// fold makes local parts comparable: one normal form, lower case. What would
+// become plain ASCII by that (the Kelvin sign, the long s) stays as it is, so
+// that no look-alike passes for an ASCII address.
+func fold(s string) string {
+	folded := strings.Map(unicode.ToLower, norm.NFC.String(s))
+	if isASCII(folded) && !isASCII(s) {
+		return s
+	}
+	return folded
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// foldASCII folds s unless it is ASCII, which is compared without a copy.
+func foldASCII(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	return fold(s)
+}
+
+// coveredBy reports whether one of patterns covers a.
+func coveredBy(patterns []pattern, a mail.Address) bool {
+	for i := range patterns {
+		if patterns[i].covers(a) {
+			return true
+		}
+	}
+	return false
+}
