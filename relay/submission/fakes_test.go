@@ -1,0 +1,410 @@
+package submission
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"go.uber.org/goleak"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/policy"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// message is what the fake queue was given.
+type message struct {
+	envelope    *mail.Envelope
+	content     string
+	disposition Disposition
+}
+
+// fakeQueue keeps messages in memory.
+type fakeQueue struct {
+	mu        sync.Mutex
+	messages  []message
+	discarded int
+	receive   error // of Receive
+	commit    error // of Commit
+	write     error // of Write
+	onCommit  func()
+}
+
+func (q *fakeQueue) Receive(context.Context) (Incoming, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.receive != nil {
+		return nil, q.receive
+	}
+	return &fakeIncoming{q: q}, nil
+}
+
+func (q *fakeQueue) all() []message {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.messages)
+}
+
+type fakeIncoming struct {
+	q     *fakeQueue
+	buf   bytes.Buffer
+	ended bool
+}
+
+// testID is the ID of every message in tests.
+var testID = func() mail.ID {
+	id, err := mail.ParseID("01JD0000000000000000000000")
+	if err != nil {
+		panic(err)
+	}
+	return id
+}()
+
+func (in *fakeIncoming) ID() mail.ID { return testID }
+
+func (in *fakeIncoming) Write(p []byte) (int, error) {
+	if in.q.write != nil {
+		return 0, in.q.write
+	}
+	return in.buf.Write(p)
+}
+
+func (in *fakeIncoming) Commit(_ context.Context, e *mail.Envelope, d Disposition) error {
+	if in.q.onCommit != nil {
+		in.q.onCommit()
+	}
+	in.q.mu.Lock()
+	defer in.q.mu.Unlock()
+	in.ended = true
+	if in.q.commit != nil {
+		return in.q.commit
+	}
+	in.q.messages = append(in.q.messages, message{e, in.buf.String(), d})
+	return nil
+}
+
+func (in *fakeIncoming) Discard() {
+	in.q.mu.Lock()
+	defer in.q.mu.Unlock()
+	if !in.ended {
+		in.q.discarded++
+		in.ended = true
+	}
+}
+
+// fakeAuth knows one user, alice, whose password is "secret".
+type fakeAuth struct {
+	peer error
+}
+
+var errWrongPassword = mail.Errorf(535, mail.EnhancedCode{5, 7, 8}, "Authentication credentials invalid")
+
+func (a *fakeAuth) Mechanisms(c *policy.Client, plaintext bool) []string {
+	if !plaintext {
+		return nil
+	}
+	return []string{"PLAIN", "LOGIN"}
+}
+
+func (a *fakeAuth) Start(_ context.Context, _ *policy.Client, mechanism string, done func(mail.Identity)) (sasl.Server, error) {
+	check := func(user, password string) error {
+		switch {
+		case user == "down":
+			return mail.Errorf(454, mail.EnhancedCode{4, 7, 0}, "Temporary authentication failure")
+		case user == "broken":
+			panic("a back end that panics")
+		case strings.HasPrefix(user, "alice") && password == "secret":
+			done(mail.Identity{Name: user, Mechanism: mechanism})
+			return nil
+		}
+		return errWrongPassword
+	}
+	if mechanism == "PLAIN" {
+		return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
+	}
+	return &fakeLogin{check: check}, nil
+}
+
+func (a *fakeAuth) Peer(_ context.Context, c *policy.Client) (mail.Identity, error) {
+	if a.peer != nil {
+		return mail.Identity{}, a.peer
+	}
+	return mail.Identity{Name: "root", Mechanism: "peer"}, nil
+}
+
+type fakeLogin struct {
+	check func(user, password string) error
+	user  *string
+}
+
+func (l *fakeLogin) Next(response []byte) ([]byte, bool, error) {
+	switch {
+	case response == nil:
+		return []byte("Username:"), false, nil
+	case l.user == nil:
+		user := string(response)
+		l.user = &user
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.check(*l.user, string(response))
+}
+
+// fakeJudge allows everything but what its fields say.
+type fakeJudge struct {
+	size        int64
+	recipients  int
+	connections int
+	verdict     policy.Verdict
+	from        []mail.Address // of the last message
+}
+
+func (j *fakeJudge) Limits(*mail.Identity) (int64, int)       { return j.size, j.recipients }
+func (j *fakeJudge) Connections(*mail.Identity) int           { return j.connections }
+func (j *fakeJudge) Plan(*mail.Identity) policy.Verdict { return j.verdict }
+
+var errDenied = mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "Policy test: not allowed")
+
+func (j *fakeJudge) Sender(_ *mail.Identity, from mail.Path, _ int64) error {
+	if from.Local == "forged" {
+		return errDenied
+	}
+	return nil
+}
+
+func (j *fakeJudge) Recipient(_ *mail.Identity, _ mail.Path, rcpt mail.Address, _ int) error {
+	if rcpt.Local == "denied" {
+		return errDenied
+	}
+	return nil
+}
+
+func (j *fakeJudge) Message(_ *mail.Identity, _ *mail.Envelope, from []mail.Address) (policy.Verdict, error) {
+	j.from = from
+	for _, a := range from {
+		if a.Local == "forged" {
+			return policy.Verdict{}, errDenied
+		}
+	}
+	return j.verdict, nil
+}
+
+// recorder keeps events.
+type recorder struct {
+	mu     sync.Mutex
+	events []mail.Event
+}
+
+func (r *recorder) Record(e mail.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *recorder) of(kind mail.EventKind) (found []mail.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// bench is a server with everything around it faked.
+type bench struct {
+	*Server
+	queue  *fakeQueue
+	auth   *fakeAuth
+	judge  *fakeJudge
+	events *recorder
+}
+
+// testLimits are generous, so that no test meets them by chance.
+var testLimits = config.Submission{
+	MaxMessageSize: 1 << 20,
+	MaxRecipients:  100,
+	MaxHeaderSize:  64 << 10,
+	CommandTimeout: time.Minute,
+	DataTimeout:    time.Minute,
+	MessageTimeout: time.Minute,
+	SessionTimeout: time.Hour,
+}
+
+// start runs a server on loopback; change may alter its options first.
+func start(t testing.TB, change func(*Options, *bench)) *bench {
+	t.Helper()
+	b := &bench{queue: &fakeQueue{}, auth: &fakeAuth{}, judge: &fakeJudge{}, events: &recorder{}}
+	o := Options{
+		Hostname: "relay.example.com",
+		Listeners: []config.Listener{{
+			Name: "test", Address: "127.0.0.1:0", TLS: config.TLSStartTLS, Auth: config.AuthRequired, AllowInsecureAuth: true,
+		}},
+		Limits:        testLimits,
+		MaxFailures:   3,
+		TLS:           func() *tls.Config { return testTLS },
+		Authenticator: func() policy.Authenticator { return b.auth },
+		Judge:         func() policy.Judge { return b.judge },
+		Queue:         b.queue,
+		Recorder:      b.events,
+	}
+	if change != nil {
+		change(&o, b)
+	}
+	b.Server = New(o)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+// testTLS holds a certificate for localhost.
+var testTLS = func() *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}()
+
+// client speaks SMTP by hand.
+type client struct {
+	t    testing.TB
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+// dial connects and reads the greeting.
+func (b *bench) dial(t testing.TB) *client {
+	t.Helper()
+	c := b.connect(t)
+	c.want("220 ")
+	return c
+}
+
+// connect connects and reads nothing.
+func (b *bench) connect(t testing.TB) *client {
+	t.Helper()
+	addr := b.Addrs()[0]
+	conn, err := net.Dial(addr.Network(), addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return newClient(t, conn)
+}
+
+func newClient(t testing.TB, conn net.Conn) *client {
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return &client{t: t, conn: conn, r: bufio.NewReader(conn)}
+}
+
+func (c *client) send(s string) {
+	c.t.Helper()
+	if _, err := c.conn.Write([]byte(s)); err != nil {
+		c.t.Fatalf("sending %.60q: %v", s, err)
+	}
+}
+
+// reply reads a whole reply, its lines separated by "\n".
+func (c *client) reply() string {
+	c.t.Helper()
+	var lines []string
+	for {
+		line, err := c.r.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("reading a reply after %q: %v", lines, err)
+		}
+		line = strings.TrimSuffix(line, "\r\n")
+		lines = append(lines, line)
+		if len(line) < 4 || line[3] != '-' {
+			return strings.Join(lines, "\n")
+		}
+	}
+}
+
+// want reads a reply that begins with prefix.
+func (c *client) want(prefix string) string {
+	c.t.Helper()
+	r := c.reply()
+	if !strings.HasPrefix(r, prefix) {
+		c.t.Fatalf("got reply %q, want %q", r, prefix)
+	}
+	return r
+}
+
+// do sends a command and wants a reply.
+func (c *client) do(command, prefix string) string {
+	c.t.Helper()
+	c.send(command + "\r\n")
+	return c.want(prefix)
+}
+
+// closed wants the server to have closed the connection.
+func (c *client) closed() {
+	c.t.Helper()
+	if b, err := c.r.ReadByte(); err == nil {
+		rest, _ := c.r.Peek(c.r.Buffered())
+		c.t.Fatalf("got %q, want the connection closed", string(b)+string(rest))
+	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		c.t.Fatal("the connection is still open")
+	}
+}
+
+// alicePlain is her initial response.
+const alicePlain = "AGFsaWNlAHNlY3JldA=="
+
+// login says EHLO and logs in as alice.
+func (c *client) login() {
+	c.t.Helper()
+	c.do("EHLO client.example", "250-")
+	c.do("AUTH PLAIN "+alicePlain, "235 2.7.0")
+}
+
+// secure does STARTTLS.
+func (c *client) secure() {
+	c.t.Helper()
+	c.do("STARTTLS", "220 2.0.0")
+	c.encrypt()
+}
+
+func (c *client) encrypt() {
+	c.t.Helper()
+	conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	if err := conn.Handshake(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.conn, c.r = conn, bufio.NewReader(conn)
+}
+
+// begin goes as far as the answer to DATA.
+func (c *client) begin() {
+	c.t.Helper()
+	c.do("MAIL FROM:<a@example.com>", "250 2.1.0")
+	c.do("RCPT TO:<b@example.net>", "250 2.1.5")
+	c.do("DATA", "354 ")
+}

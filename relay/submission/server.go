@@ -1,0 +1,231 @@
+package submission
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/policy"
+)
+
+// Receiver opens a place in the queue for a message to come. Its errors are
+// *mail.Error where they are meant for clients (452 4.3.1 for a full queue);
+// any other error is answered with 451 and logged.
+type Receiver interface {
+	Receive(ctx context.Context) (Incoming, error)
+}
+
+// Incoming is one message on its way into the queue.
+type Incoming interface {
+	io.Writer
+	// ID is the name the message will have.
+	ID() mail.ID
+	// Commit makes content and envelope durable, or returns an error and keeps
+	// nothing. The envelope is the queue's afterwards.
+	Commit(ctx context.Context, e *mail.Envelope, d Disposition) error
+	// Discard frees everything. After Commit it does nothing.
+	Discard()
+}
+
+// Disposition says what the queue does with a message it keeps.
+type Disposition uint8
+
+// Dispositions.
+const (
+	Deliver Disposition = iota
+	Capture             // kept for an operator to release
+)
+
+// Options is what a Server needs. Functions are asked anew for each handshake,
+// AUTH or transaction, so that a reload is in force at once.
+type Options struct {
+	Hostname  string
+	Listeners []config.Listener
+	Limits    config.Submission
+	// MaxFailures is how many failed AUTH commands a session may have before
+	// it is answered 421.
+	MaxFailures int
+
+	// TLS returns what handshakes use; nil means that there is no certificate
+	// at present (STARTTLS is not offered, and 454).
+	TLS           func() *tls.Config
+	Authenticator func() policy.Authenticator
+	Judge         func() policy.Judge
+	Queue         Receiver
+	Recorder      mail.Recorder
+	Logger        *slog.Logger
+}
+
+// Server is the SMTP front end.
+type Server struct {
+	opt       Options
+	hostname  string
+	trace     traceHost
+	addresses census[addressKey]
+	users     census[string]
+	penalties *penalties
+	farewells chan struct{} // bounds the goroutines that turn clients away
+
+	// ctx ends when Close gives up on what still runs.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	draining atomic.Bool    // set under mu
+	accepts  sync.WaitGroup // accept loops and farewells
+	running  sync.WaitGroup // sessions
+
+	mu        sync.Mutex // guards what follows
+	listeners []*listener
+	sessions  map[*session]struct{}
+	closed    bool
+}
+
+// New makes a Server. It does nothing before Start.
+func New(o Options) *Server {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxFailures <= 0 {
+		o.MaxFailures = 3
+	}
+	s := &Server{
+		opt:       o,
+		hostname:  o.Hostname,
+		addresses: newCensus[addressKey](),
+		users:     newCensus[string](),
+		trace:     newTraceHost(o.Hostname),
+		penalties: newPenalties(),
+		farewells: make(chan struct{}, maxFarewells),
+		sessions:  make(map[*session]struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Start opens all listeners, or none and returns why. It returns at once; ctx
+// bounds the opening only.
+func (s *Server) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.listeners != nil {
+		return errors.New("submission: started before")
+	}
+	var opened []*listener
+	for _, c := range s.opt.Listeners {
+		l, err := listen(ctx, c)
+		if err != nil {
+			for _, o := range opened {
+				_ = o.Close()
+			}
+			return fmt.Errorf("listener %s: %w", c.Address, err)
+		}
+		opened = append(opened, l)
+	}
+	s.listeners = opened
+	for _, l := range opened {
+		s.accepts.Go(func() { s.accept(l) })
+	}
+	return nil
+}
+
+// Addrs returns the addresses of the listeners in the order of the options,
+// with the ports they really got. It is empty before Start.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addrs := make([]net.Addr, len(s.listeners))
+	for i, l := range s.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Shutdown stops taking mail: new and idle clients are answered 421 4.3.2,
+// transactions that run may end. Then, or when ctx is done, everything is
+// closed. The error is ctx's if something had to be cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining.Store(true)
+	for c := range s.sessions {
+		c.wake()
+	}
+	s.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.Close()
+	<-ended
+	return err
+}
+
+// Close cuts everything off and waits until it is gone.
+func (s *Server) Close() {
+	s.cancel()
+	s.mu.Lock()
+	s.draining.Store(true)
+	s.closed = true
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.sessions {
+		_ = c.raw.Close()
+	}
+	s.mu.Unlock()
+	s.accepts.Wait()
+	s.running.Wait()
+}
+
+// enter registers a session, or returns why there can't be one more.
+func (s *Server) enter(c *session) (mail.Reply, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return replyShutdown, false
+	}
+	if limit := s.opt.Limits.MaxConnections; limit > 0 && len(s.sessions) >= limit {
+		return replyTooManyConnections, false
+	}
+	s.sessions[c] = struct{}{}
+	s.running.Add(1)
+	return mail.Reply{}, true
+}
+
+// leave is the opposite of enter.
+func (s *Server) leave(c *session) {
+	s.mu.Lock()
+	delete(s.sessions, c)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+// tlsConfig returns what a handshake uses now; nil for none.
+func (s *Server) tlsConfig() *tls.Config {
+	if s.opt.TLS == nil {
+		return nil
+	}
+	return s.opt.TLS()
+}
+
+// record sends an event, if anyone listens.
+func (s *Server) record(e mail.Event) {
+	if s.opt.Recorder != nil {
+		s.opt.Recorder.Record(e)
+	}
+}

@@ -1,0 +1,209 @@
+package submission
+
+import (
+	"errors"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/policy"
+)
+
+// transaction is what MAIL began, until the end of the data or RSET.
+type transaction struct {
+	envelope *mail.Envelope
+	// judge stays the same for the transaction, whatever a reload does.
+	judge policy.Judge
+	// limit is the most octets the content may have; 0 for no limit. recipients
+	// is the most recipients.
+	limit      int64
+	recipients int
+	tried      bool // RCPT was given, accepted or not
+	incoming   Incoming
+}
+
+// forget ends the transaction, if there is one, and keeps nothing of it.
+func (s *session) forget() {
+	if s.tx != nil && s.tx.incoming != nil {
+		s.tx.incoming.Discard()
+	}
+	s.tx, s.chunks = nil, nil
+}
+
+// known reports whether the client has an identity, and asks for that of the
+// calling process where the listener says so. It answers if there is none.
+func (s *session) known() bool {
+	if s.identity != nil {
+		return true
+	}
+	if s.lst.conf.Auth != config.AuthPeer || s.srv.opt.Authenticator == nil {
+		s.refuse(replyAuthRequired)
+		return false
+	}
+	id, err := s.srv.opt.Authenticator().Peer(s.srv.ctx, &s.client)
+	if err != nil {
+		r := s.replyOf(err, errNotNow.Reply)
+		s.auth(mail.Identity{Mechanism: "peer"}, r, err)
+		s.refuse(r)
+		return false
+	}
+	if id.Mechanism == "" {
+		id.Mechanism = "peer"
+	}
+	s.identity = s.describe(id)
+	if !s.hold(s.identity) {
+		s.rejected(replyTooManyOfIdentity)
+		s.end(replyTooManyOfIdentity)
+		return false
+	}
+	return true
+}
+
+// hold counts the session for its identity, unless that has too many.
+func (s *session) hold(id *mail.Identity) bool {
+	limit := s.srv.opt.Limits.MaxConnectionsPerIdentity
+	if j := s.judge(); j != nil {
+		limit = least(limit, j.Connections(id))
+	}
+	if !s.srv.users.join(id.Name, limit) {
+		return false
+	}
+	s.release()
+	s.holds = id.Name
+	return true
+}
+
+// release undoes hold.
+func (s *session) release() {
+	if s.holds != "" {
+		s.srv.users.quit(s.holds)
+		s.holds = ""
+	}
+}
+
+// judge returns the rules in force; nil if there are none.
+func (s *session) judge() policy.Judge {
+	if s.srv.opt.Judge == nil {
+		return nil
+	}
+	return s.srv.opt.Judge()
+}
+
+// limits returns the size and number of recipients a message may have.
+func (s *session) limits(j policy.Judge) (size int64, recipients int) {
+	size, recipients = int64(s.srv.opt.Limits.MaxMessageSize), s.srv.opt.Limits.MaxRecipients
+	if j != nil && s.identity != nil {
+		z, n := j.Limits(s.identity)
+		size, recipients = least(size, z), least(recipients, n)
+	}
+	return size, recipients
+}
+
+// least returns the smaller of two limits, of which zero is none.
+func least[T int | int64](a, b T) T {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// Mail begins a transaction. What the client sent has been parsed into s.sender;
+// the engine's rendering of it is not looked at.
+func (s *session) Mail(string, *smtp.MailOptions) error {
+	a := &s.sender
+	j := s.judge()
+	size, recipients := s.limits(j)
+	if size > 0 && a.size > size {
+		return s.refuseMail(tooBig(size), a.from)
+	}
+	if j != nil {
+		if err := j.Sender(s.identity, a.from, a.size); err != nil {
+			return s.refuseMail(err, a.from)
+		}
+	}
+	s.tx = &transaction{
+		judge: j, limit: size, recipients: recipients,
+		envelope: &mail.Envelope{
+			From: a.from, Identity: *s.identity, Body: a.body, SMTPUTF8: a.utf8,
+			RequireTLS: a.requireTLS, Return: a.ret, EnvelopeID: a.envid,
+		},
+	}
+	return nil
+}
+
+// Rcpt adds s.recipient to the transaction.
+func (s *session) Rcpt(string, *smtp.RcptOptions) error {
+	e := s.tx.envelope
+	rcpt := s.recipient.rcpt
+	s.tx.tried = true
+	if n := s.tx.recipients; n > 0 && len(e.Recipients) >= n {
+		return s.refuseRcpt(mail.Errorf(452, mail.EnhancedCode{4, 5, 3},
+			"Too many recipients: at most %d in one message; send the others in another", n), rcpt.Address)
+	}
+	if s.tx.judge != nil {
+		if err := s.tx.judge.Recipient(s.identity, e.From, rcpt.Address, len(e.Recipients)); err != nil {
+			return s.refuseRcpt(err, rcpt.Address)
+		}
+	}
+	e.Recipients = append(e.Recipients, rcpt)
+	return nil
+}
+
+func (s *session) refuseMail(err error, from mail.Path) error {
+	s.wasted(wasteNothing)
+	return s.refusal(err, "MAIL", &from, nil)
+}
+
+func (s *session) refuseRcpt(err error, to mail.Address) error {
+	s.wasted(wasteNothing)
+	return s.refusal(err, "RCPT", &s.tx.envelope.From, []mail.Address{to})
+}
+
+// refusal records why a command of a transaction is refused, and returns what
+// the engine is to say. Errors that are not meant for clients become a 451.
+func (s *session) refusal(err error, command string, from *mail.Path, to []mail.Address) *smtp.SMTPError {
+	r := s.replyOf(err, errNotNow.Reply)
+	event := mail.Event{
+		Kind: mail.EventRejected, Time: time.Now(), Identity: s.identity.Name, Listener: s.lst.name,
+		From: from, To: to, Host: s.helo, Address: addrPort(s.remote), TLS: tlsName(s.tls), Reply: r,
+		Err: causeOf(err, command),
+	}
+	if s.tx != nil {
+		event.ID, event.MessageID = s.tx.envelope.ID, s.tx.envelope.MessageID
+	}
+	s.srv.record(event)
+	return engineError(r)
+}
+
+// replyOf returns the reply in err, or fallback.
+func (s *session) replyOf(err error, fallback mail.Reply) mail.Reply {
+	r := mail.ReplyOf(err, fallback)
+	if r.Code < 400 || r.Code > 599 {
+		return fallback // an error is never good news
+	}
+	return r
+}
+
+// causeOf returns what the operator should know of err beyond the reply.
+func causeOf(err error, command string) error {
+	var e *mail.Error
+	if errors.As(err, &e) && e.Cause == nil {
+		return nil
+	}
+	return &commandError{command, err}
+}
+
+// commandError says which command failed.
+type commandError struct {
+	command string
+	err     error
+}
+
+func (e *commandError) Error() string { return e.command + ": " + e.err.Error() }
+func (e *commandError) Unwrap() error { return e.err }
+
+func tooBig(limit int64) error {
+	return mail.Errorf(552, mail.EnhancedCode{5, 3, 4}, "Message too big: at most %d octets", limit)
+}
