@@ -1,0 +1,128 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+)
+
+// damages remember what was found unreadable since Open.
+type damages struct {
+	mu   sync.Mutex
+	list []queue.Damage
+	seen map[queue.Damage]bool
+}
+
+// maxDamages is how many are remembered; all are logged.
+const maxDamages = 1000
+
+// Damaged returns what was found unreadable since Open.
+func (s *Spool) Damaged() []queue.Damage {
+	s.damages.mu.Lock()
+	defer s.damages.mu.Unlock()
+	return slices.Clone(s.damages.list)
+}
+
+// damaged logs and remembers d, once, and returns it as an error.
+func (s *Spool) damaged(d queue.Damage) error {
+	s.damages.mu.Lock()
+	defer s.damages.mu.Unlock()
+	if !s.damages.seen[d] {
+		s.log.Error("something in the queue can't be read", "event", "queue_damaged",
+			"id", d.Message, "where", d.Where, "what", d.What, "moved_to", d.MovedTo)
+		if len(s.damages.list) < maxDamages {
+			if s.damages.seen == nil {
+				s.damages.seen = make(map[queue.Damage]bool)
+			}
+			s.damages.seen[d] = true
+			s.damages.list = append(s.damages.list, d)
+		}
+	}
+	return fmt.Errorf("%w: %s: %s", queue.ErrDamaged, d.Where, d.What)
+}
+
+// setAside moves the records of a message that can't be decoded out of the way,
+// if cause says so, and returns cause. A message whose table can't be read
+// stays where it is: it may be readable again, and what can't be read can't be
+// moved.
+func (s *Spool) setAside(g *generation, id mail.ID, cause error) error {
+	if !errors.Is(cause, queue.ErrDamaged) {
+		return cause
+	}
+	d := queue.Damage{Message: id, Where: "records", What: cause.Error()}
+	if errors.Is(cause, errValue) || errors.Is(cause, errKey) {
+		s.live.lock(^stripeSet(0))
+		moved, err := s.moveAside(g, id)
+		s.live.unlock(^stripeSet(0))
+		if err != nil {
+			return errors.Join(cause, err)
+		}
+		if !moved {
+			return cause // another call was faster
+		}
+		d.MovedTo = fmt.Sprintf("table %02x", tableDamaged)
+	}
+	_ = s.damaged(d)
+	return cause
+}
+
+// moveAside copies everything that is stored under id to tableDamaged and
+// removes it with all its places. It reads the whole schedule: damage is rare,
+// and which places the message had is what can't be read.
+func (s *Spool) moveAside(g *generation, id mail.ID) (moved bool, err error) {
+	w := s.newWriter(g)
+	defer w.free()
+	for _, prefix := range [][]byte{
+		appendIDKey(nil, tableMessage, id), appendIDKey(nil, tableContent, id),
+		appendIDKey(nil, tableDelivery, id), appendIDKey(nil, tableFile, id),
+	} {
+		err := scan(g.db, prefix, func(key, value []byte) error {
+			moved = true
+			w.set(appendDamagedKey(nil, key), value)
+			if key[0] == tableMessage || key[0] == tableContent {
+				w.deleteOnce(key)
+			} else {
+				w.delete(key)
+			}
+			return nil
+		})
+		if err != nil {
+			return false, wrap("moving damage aside", err)
+		}
+	}
+	if !moved {
+		return false, nil
+	}
+	for _, table := range []byte{tableSchedule, tableState} {
+		err := scan(g.db, []byte{table}, func(key, _ []byte) error {
+			if k, err := tailOf(key); err == nil && k.Message == id {
+				w.delete(key)
+			}
+			return nil
+		})
+		if err != nil {
+			return false, wrap("moving damage aside", err)
+		}
+	}
+	by, err := recount(g.db, id)
+	if err != nil {
+		return false, wrap("counting again", err)
+	}
+	w.resetCounts(by)
+	if err := g.apply(w.batch); err != nil {
+		return false, err
+	}
+	s.live.drop(id)
+	s.tally.reset(by)
+	return true, nil
+}
+
+// tailOf reads the delivery at the end of a key of the schedule or of the index
+// of states.
+func tailOf(key []byte) (queue.DeliveryKey, error) {
+	return parseDeliveryTail(key[max(0, len(key)-len(mail.ID{})-4):])
+}

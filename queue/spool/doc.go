@@ -1,0 +1,36 @@
+// Package spool is the embedded engine of the queue: a queue.Store on Pebble v2
+// and files. It is the only room that touches the disk below the queue.
+//
+// One directory holds everything:
+//
+//	LOCK      held (fcntl) as long as a process has the spool open
+//	holder    who holds it, for people: pid, host, since
+//	reserve   space that is given up when the disk is full (reserve.go)
+//	db/       Pebble: envelopes, deliveries, the schedule, small contents
+//	content/  a file for each content over 64 KiB, named by the message's id
+//	damaged/  content files that were moved out of the way
+//
+// Keys are described byte by byte in key.go, values in value.go.
+//
+// What always holds: a message is in the engine in whole or not at all, since
+// it is made by one batch, and a content file is synced under its final name
+// before the batch that mentions it. A message has its record as long as it has
+// an unfinished delivery; the batch that ends the last one removes the rest.
+// Each unfinished delivery has exactly one place: in the schedule while it is
+// Active or Deferred, in the index of its state while it is Held, Captured or
+// Dead. The counters change in the batch that changes what they count.
+//
+// A crash costs what was not synced: messages whose Commit had not returned, and
+// the removals since the last synced commit, whose messages come back whole (a
+// removal that unlinks a content file is therefore always synced). Open replays
+// the log, sweeps content files that no message names, and reports and moves
+// aside those that a message misses.
+//
+// A write error below Pebble would end the process (a failed log write is
+// fatal there). Here it ends the engine's generation only: from then on nothing
+// the old generation does reaches the disk (fence.go), commits fail, and a new
+// generation is opened from what is durable (generation.go), again and again
+// until the disk works. Nothing that was acknowledged is lost thereby.
+//
+// Close waits for what runs and syncs what was not.
+package spool

@@ -1,0 +1,91 @@
+package spool
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// tuning returns Pebble's options. The figures are for a queue that is mostly
+// empty: what is delivered soon lives and dies in a memtable and never costs
+// more than its place in the log.
+func tuning(fs vfs.FS, o Options, log *engineLog) *pebble.Options {
+	p := &pebble.Options{
+		FS:     fs,
+		Logger: log,
+		Merger: merger,
+		// Fixed, so that a newer Pebble doesn't make a directory that the
+		// release before can't open.
+		FormatMajorVersion: pebble.FormatWALSyncChunks,
+		// A quarter of the memory for each memtable, up to three of them: one
+		// that is written, one that is flushed, one to breathe. The rest is cache.
+		MemTableSize:                uint64(o.Memory / 4),
+		MemTableStopWritesThreshold: 3,
+		CacheSize:                   o.Memory / 4,
+		MaxOpenFiles:                256,
+		// Few destinations have many dead entries each; compacting early keeps
+		// scans of the schedule short. Writes stop late: a queue that refuses
+		// mail because it tidies up is no use.
+		L0CompactionThreshold: 2,
+		L0StopWritesThreshold: 40,
+		LBaseMaxBytes:         64 << 20,
+		BytesPerSync:          1 << 20,
+		// The log is written out by the sync of every commit; more would only
+		// wait for the disk twice.
+		WALBytesPerSync:            0,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
+	}
+	for i := range p.Levels {
+		p.Levels[i] = pebble.LevelOptions{
+			BlockSize:    16 << 10,
+			FilterPolicy: bloom.FilterPolicy(10),
+			// What is flushed from memory is mostly rewritten or removed soon;
+			// what gets further down stays for hours and is worth packing.
+			Compression: func() *sstable.CompressionProfile {
+				if i < 2 {
+					return sstable.NoCompression
+				}
+				return sstable.SnappyCompression
+			},
+		}
+	}
+	listener := log.listener()
+	p.EventListener = &listener
+	return p
+}
+
+// engineLog hands Pebble's messages to slog.
+type engineLog struct {
+	*slog.Logger
+	fence *fence
+}
+
+// Infof drops what Pebble tells about its daily work.
+func (l *engineLog) Infof(string, ...any) {}
+
+// Errorf logs what goes wrong, unless it only follows from a closed fence.
+func (l *engineLog) Errorf(format string, args ...any) {
+	if l.fence.failure() == nil {
+		l.Error("queue engine", "event", "engine", "err", fmt.Sprintf(format, args...))
+	}
+}
+
+// Fatalf is called where Pebble can't go on. Behind a closed fence the
+// generation is given up anyway. In front of it, it is a bug or damage that
+// nothing can be built on: the process ends, and what is durable stays.
+func (l *engineLog) Fatalf(format string, args ...any) {
+	if l.fence.failure() == nil {
+		panic("queue engine: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (l *engineLog) listener() pebble.EventListener {
+	return pebble.EventListener{
+		BackgroundError: func(err error) { l.Errorf("background work: %v", err) },
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { l.Errorf("damaged table: %v", info) },
+	}
+}

@@ -1,0 +1,238 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/postrider/postrider/queue"
+)
+
+// generation is one life of the engine, from its opening to the first write
+// error that it could not survive.
+type generation struct {
+	db    *pebble.DB
+	fence *fence
+	// started: it is in use, and its failure is news.
+	started atomic.Bool
+}
+
+// Pauses between attempts to open the next generation.
+const (
+	reopenFirst = 50 * time.Millisecond
+	reopenMost  = 2 * time.Second
+)
+
+// openGeneration opens the engine on what is durable.
+func (s *Spool) openGeneration() (*generation, error) {
+	g := new(generation)
+	f := newFence(s.fs, s.reserve.release, func(err error) {
+		if g.started.Load() {
+			s.lost(err)
+		}
+	})
+	db, err := pebble.Open(s.fs.PathJoin(s.dir, dbName), tuning(f, s.opts, &engineLog{s.log, f}))
+	if failed := f.failure(); failed != nil {
+		if err == nil {
+			_ = db.Close() // behind the fence it has nothing to say
+		}
+		return nil, wrap("opening the queue engine", failed)
+	}
+	if err != nil {
+		return nil, wrap("opening the queue engine", err)
+	}
+	g.db, g.fence = db, f
+	if err := s.prepare(g); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	return g, nil
+}
+
+// prepare checks the format, takes back what the generation before refused but
+// may have written, and counts.
+func (s *Spool) prepare(g *generation) error {
+	if err := g.checkFormat(); err != nil {
+		return err
+	}
+	if err := s.takeBack(g); err != nil {
+		return err
+	}
+	by, nothing, err := loadCounts(g.db)
+	if err != nil {
+		return wrap("reading the counters", err)
+	}
+	if err := s.prune(g, nothing); err != nil {
+		return err
+	}
+	s.tally.reset(by)
+	s.live.reset()
+	return nil
+}
+
+// close closes the engine; behind a closed fence its complaints mean nothing.
+func (g *generation) close() error {
+	err := g.db.Close()
+	if g.fence.failure() != nil {
+		return nil
+	}
+	return err
+}
+
+// checkFormat writes the format version into a new spool and refuses one that
+// this program does not know.
+func (g *generation) checkFormat() error {
+	value, closer, err := g.db.Get([]byte{tableFormat})
+	if errors.Is(err, pebble.ErrNotFound) {
+		b := g.db.NewBatch()
+		defer b.Close()
+		_ = b.Set([]byte{tableFormat}, []byte{formatVersion}, nil)
+		return g.apply(b)
+	}
+	if err != nil {
+		return wrap("reading the format version", err)
+	}
+	defer closer.Close()
+	if len(value) != 1 || value[0] != formatVersion {
+		return fmt.Errorf("the spool has format %x, this program knows %d", value, formatVersion)
+	}
+	return nil
+}
+
+// apply commits b, synced. It succeeds only if the fence is open afterwards.
+func (g *generation) apply(b *pebble.Batch) error {
+	err := g.fence.failure()
+	if err == nil {
+		if err = g.db.Apply(b, pebble.Sync); err == nil {
+			err = g.fence.failure()
+		}
+	}
+	return wrap("writing the queue", err)
+}
+
+// use returns the current generation, which stays open until s.mu.RUnlock is
+// called. After an error there is nothing to unlock. Calls must not be nested.
+func (s *Spool) use() (*generation, error) {
+	s.mu.RLock()
+	g, err := s.current, s.down
+	if g != nil {
+		err = wrap("the queue's disk", g.fence.failure())
+	}
+	if err != nil {
+		s.mu.RUnlock()
+		return nil, err
+	}
+	return g, nil
+}
+
+// start makes g the generation in use.
+func (s *Spool) start(g *generation) {
+	s.mu.Lock()
+	s.current, s.down = g, nil
+	s.mu.Unlock()
+	g.started.Store(true)
+	if err := g.fence.failure(); err != nil {
+		s.lost(err) // it happened before anybody listened
+	}
+}
+
+// lost is called when a generation that was in use can't go on, possibly from
+// within Pebble. Everything else happens in a goroutine of its own.
+func (s *Spool) lost(err error) {
+	s.log.Error("the queue's disk fails; nothing is accepted until it works again", "event", "queue_disk_failed", "err", err)
+	select {
+	case s.failed <- struct{}{}:
+	default:
+	}
+}
+
+// keep waits for generations to fail and opens the next. It ends with Close.
+func (s *Spool) keep() {
+	defer close(s.kept)
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-s.failed:
+			s.reopen()
+		}
+	}
+}
+
+// reopen replaces a failed generation, however long the disk takes to recover.
+// Until then every call returns an error.
+func (s *Spool) reopen() {
+	s.mu.Lock()
+	old := s.current
+	if old == nil || old.fence.failure() == nil {
+		s.mu.Unlock()
+		return // told twice
+	}
+	s.current, s.down = nil, wrap("the queue's disk", old.fence.failure())
+	_ = old.close()
+	s.mu.Unlock()
+
+	for pause := reopenFirst; ; pause = min(2*pause, reopenMost) {
+		select {
+		case <-s.closing:
+			return
+		case <-time.After(pause):
+		}
+		g, err := s.openGeneration()
+		if err != nil {
+			s.mu.Lock()
+			s.down = err
+			s.mu.Unlock()
+			continue
+		}
+		s.start(g)
+		s.log.Info("the queue's disk works again", "event", "queue_disk_recovered")
+		return
+	}
+}
+
+// doubt deals with a change that failed in a way that may have left it on the
+// disk. If all it does is to create messages, their senders were told to come
+// again, and the next generation takes them back before anybody sees them.
+func (s *Spool) doubt(c *queue.Change) {
+	for i := range c.Create {
+		// Its file is not the stage's to remove: a message may have it.
+		c.Create[i].Content.(*stage).committed()
+	}
+	if len(c.Put) > 0 || len(c.Remove) > 0 || len(c.Meta) > 0 {
+		return
+	}
+	s.refusedMu.Lock()
+	defer s.refusedMu.Unlock()
+	for i := range c.Create {
+		s.refused = append(s.refused, c.Create[i].Envelope.ID)
+	}
+}
+
+func (s *Spool) takeBack(g *generation) error {
+	s.refusedMu.Lock()
+	refused := s.refused
+	s.refusedMu.Unlock()
+	if len(refused) == 0 {
+		return nil
+	}
+	w := s.newWriter(g)
+	defer w.free()
+	for _, id := range refused {
+		if err := w.erase(id); err != nil && !errors.Is(err, queue.ErrNotFound) {
+			return err
+		}
+	}
+	if err := g.apply(w.batch); err != nil {
+		return err
+	}
+	for _, id := range refused {
+		s.unlink(id) // its file may have come before it
+	}
+	s.refusedMu.Lock()
+	defer s.refusedMu.Unlock()
+	s.refused = s.refused[len(refused):]
+	return nil
+}
