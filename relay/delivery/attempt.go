@@ -1,0 +1,260 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/routing"
+)
+
+// maxHosts is how many hosts are tried in one attempt.
+const maxHosts = 5
+
+// attempt is one call of Deliver.
+type attempt struct {
+	courier *Courier
+	rules   *rules
+	a       *queue.Attempt
+	route   *routing.Route
+	hop     *routing.NextHop // the one being tried
+	phases  phases
+	// todo are the places in a.Pending, and so in results, that this attempt is
+	// about.
+	todo     []int
+	results  []queue.Result
+	event    mail.Event
+	inDoubt  string
+	fault    queue.Fault
+	faultBy  failure
+	failures []failure // of hosts, in the order they were tried
+}
+
+// failure is why one host did not settle the matter.
+type failure struct {
+	host   string
+	ruling ruling
+	reply  mail.Reply
+	reason string
+}
+
+func newAttempt(c *Courier, a *queue.Attempt) *attempt {
+	return &attempt{courier: c, rules: c.rules.Load(), a: a, results: make([]queue.Result, len(a.Pending))}
+}
+
+// run goes from the route table to results for everyone.
+func (t *attempt) run(ctx context.Context) {
+	if !t.match() {
+		return
+	}
+	t.event.Route, t.event.Domain = t.route.Name, t.a.Delivery.Destination.Domain
+	if err := t.courier.paces.wait(ctx, t.route.Name, t.route.Messages); err != nil {
+		t.interrupted(ctx)
+		return
+	}
+	start := time.Now()
+	plan, err := t.rules.router.Plan(ctx, t.route, t.a.Delivery.Destination.Domain)
+	t.phases.add("dns", start)
+	if err != nil {
+		t.noPlan(err)
+		return
+	}
+	for i, hop := range t.order(plan.Hops) {
+		if ctx.Err() != nil {
+			t.interrupted(ctx)
+			return
+		}
+		if i == maxHosts {
+			break
+		}
+		if t.host(ctx, &hop) {
+			return
+		}
+	}
+	t.exhausted()
+}
+
+// match looks up the route of each recipient in the table of now. Those that
+// belong elsewhere are sent back to the queue; of the others, as many as fit into
+// one transaction stay.
+func (t *attempt) match() bool {
+	for i, n := range t.a.Pending {
+		rcpt := t.a.Envelope.Recipients[n].Address
+		route := t.rules.router.Match(t.a.Envelope, rcpt)
+		switch {
+		case route == nil || destination(route, rcpt) != t.a.Delivery.Destination:
+			t.results[i].Verdict = queue.Reroute
+		case len(t.todo) == t.rules.delivery.RecipientsPerMessage:
+			t.results[i].Verdict = queue.Again
+		default:
+			t.route = route
+			t.todo = append(t.todo, i)
+		}
+	}
+	return len(t.todo) > 0
+}
+
+// destination is the next hop of a recipient whose route is r.
+func destination(r *routing.Route, rcpt mail.Address) queue.Destination {
+	if r.Smarthost {
+		return queue.Destination{Route: r.Name}
+	}
+	return queue.Destination{Route: r.Name, Domain: rcpt.Domain}
+}
+
+// order puts the hosts of a plan in the order of this attempt: first the one that
+// may already have the message, then, among MX hosts, those that did not fail
+// lately, and among equally good ones the one with a session at rest.
+func (t *attempt) order(hops []routing.NextHop) []routing.NextHop {
+	if !t.route.Smarthost {
+		hops = t.rules.dialer.rested(hops)
+		for i, hop := range hops {
+			if hop.Preference != hops[0].Preference {
+				break
+			}
+			if key, err := t.key(&hop); err == nil && t.courier.cache.has(key) {
+				hops = first(hops, i)
+				break
+			}
+		}
+	}
+	if doubt := t.a.Delivery.InDoubt; doubt != "" {
+		if i := slices.IndexFunc(hops, func(h routing.NextHop) bool { return h.Host == doubt }); i > 0 {
+			hops = first(hops, i)
+		}
+	}
+	return hops
+}
+
+// first returns a copy of hops in which number i leads.
+func first(hops []routing.NextHop, i int) []routing.NextHop {
+	if i == 0 {
+		return hops
+	}
+	all := append([]routing.NextHop{hops[i]}, hops[:i]...)
+	return append(all, hops[i+1:]...)
+}
+
+// host tries one host with all its addresses. It reports whether the matter is
+// settled, for better or worse.
+func (t *attempt) host(ctx context.Context, hop *routing.NextHop) (settled bool) {
+	t.hop = hop
+	key, err := t.key(hop)
+	if err != nil {
+		t.broken(hop, err)
+		return false
+	}
+	for s := t.courier.cache.take(key, hop); s != nil; s = nil {
+		settled, stale := t.transaction(ctx, s)
+		if !stale {
+			return settled
+		}
+	}
+	u := setup{courier: t.courier, rules: t.rules, route: t.route, hop: hop, key: key, phases: &t.phases}
+	addresses := t.rules.dialer.order(hop)
+	for len(addresses) > 0 && ctx.Err() == nil {
+		s, address, err := u.open(ctx, addresses)
+		if err == nil {
+			settled, _ := t.transaction(ctx, s)
+			return settled
+		}
+		t.saw(hop.Host, address, "", nil)
+		var x *trouble
+		errors.As(err, &x)
+		if ctx.Err() != nil || !t.refused(hop, address, x) {
+			break
+		}
+		addresses = slices.DeleteFunc(addresses, func(a netip.AddrPort) bool { return a == address })
+	}
+	if ctx.Err() != nil {
+		t.interrupted(ctx)
+		return true
+	}
+	return false
+}
+
+// key is what a session with hop must have in common with another to be shared.
+func (t *attempt) key(hop *routing.NextHop) (sessionKey, error) {
+	key := sessionKey{route: t.route.Name, host: hop.Host, port: hop.Port, policy: t.policy()}
+	if !t.route.Smarthost {
+		return key, nil
+	}
+	key.account.user = t.route.Username
+	for _, s := range t.route.Smarthosts {
+		if s.Host == hop.Host && s.Port == hop.Port {
+			key.account.user = cmp.Or(s.Username, key.account.user)
+		}
+	}
+	if key.account.user == "" {
+		return key, nil
+	}
+	key.account.insecure = t.route.InsecureAuth
+	key.account.password = string(t.route.Password)
+	if t.route.PasswordFile != "" {
+		var err error
+		if key.account.password, err = t.courier.files.secret(t.route.PasswordFile); err != nil {
+			return key, &trouble{at: atAuth, cause: err}
+		}
+	}
+	return key, nil
+}
+
+// policy is how far this message insists on TLS.
+func (t *attempt) policy() config.RouteTLS {
+	policy := t.route.TLS
+	if policy == "" {
+		switch {
+		case !t.route.Smarthost:
+			policy = cmp.Or(t.rules.delivery.TLS, config.RouteTLSOpportunistic)
+		case t.route.Password != "" || t.route.PasswordFile != "":
+			policy = config.RouteTLSVerify
+		default:
+			policy = config.RouteTLSOpportunistic
+		}
+	}
+	if t.a.Envelope.RequireTLS && !verifies(policy) {
+		return config.RouteTLSVerify // RFC 8689 section 4.2.1
+	}
+	return policy
+}
+
+// refused notes that a session with hop could not be made. It reports whether
+// another address of the host may do better: yes where nothing was said, no where
+// the host has spoken.
+func (t *attempt) refused(hop *routing.NextHop, address netip.AddrPort, x *trouble) (goOn bool) {
+	r := classify(x.at, x.reply, situation{smarthost: t.route.Smarthost})
+	if r.avoid {
+		t.courier.failing.add(address)
+	}
+	if t.a.Envelope.RequireTLS && x.at == atTLS {
+		r = ruling{verdict: queue.Bounce, next: true}
+		x = &trouble{at: atTLS, reply: needsRequireTLS(x.Error())}
+	}
+	t.failed(hop, failure{host: hop.Host, ruling: r, reply: x.reply, reason: x.reason()}, x)
+	return x.reply.Code == 0 && x.at < atAuth
+}
+
+// broken notes a host that could not even be tried, for a reason that lies with
+// us.
+func (t *attempt) broken(hop *routing.NextHop, err error) {
+	r := ruling{verdict: queue.Defer, fault: queue.RouteFault, next: true}
+	t.failed(hop, failure{host: hop.Host, ruling: r, reason: err.Error()}, err)
+}
+
+func (t *attempt) failed(hop *routing.NextHop, f failure, err error) {
+	t.failures = append(t.failures, f)
+	if t.rules.health != nil {
+		t.rules.health.Report(t.route, hop, err)
+	}
+}
+
+// saw notes who was spoken to last, for the event.
+func (t *attempt) saw(host string, address netip.AddrPort, tls string, inClear error) {
+	t.event.Host, t.event.Address, t.event.TLS, t.event.Err = host, address, tls, inClear
+}

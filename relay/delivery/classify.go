@@ -1,0 +1,181 @@
+package delivery
+
+import (
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+)
+
+// stage is how far a session had come when something was said.
+type stage uint8
+
+// Stages, in the order they are reached. atConnect lasts from the dial to the
+// answer to EHLO; atData covers DATA, BDAT and the answer to the end of the data.
+const (
+	atConnect stage = iota
+	atTLS
+	atAuth
+	atMail
+	atRcpt
+	atData
+)
+
+var stageNames = [...]string{"connect", "tls", "auth", "mail", "rcpt", "data"}
+
+// String returns the stage's name for people.
+func (s stage) String() string { return stageNames[s] }
+
+// situation is what a reply's meaning depends on besides its code.
+type situation struct {
+	smarthost  bool
+	nullSender bool // the reverse-path is <>
+	accepted   int  // recipients accepted earlier in the same transaction
+}
+
+// ruling is what a reply means. It is about one recipient at RCPT, about all
+// accepted ones at atData, and about all of the transaction's elsewhere.
+type ruling struct {
+	verdict queue.Verdict
+	fault   queue.Fault
+	// next: another host may be tried in the same attempt; the verdict holds if
+	// there is none.
+	next bool
+	// over: the session has ended or is out of step; what was not answered yet
+	// shares this ruling.
+	over bool
+	// avoid: leave this address alone for a while.
+	avoid bool
+}
+
+// classify is the one place that decides what a next hop's reply means for the
+// mail. It follows the table in docs/protocol.md; a zero reply is none at all (a
+// closed connection, a timeout, something that is not SMTP), which is temporary.
+//
+// A smarthost differs from an MX host: it is ours to configure, and a fault of
+// that configuration must never bounce what waits behind it. Those are listed in
+// brokenRoute.
+func classify(at stage, r mail.Reply, s situation) ruling {
+	if s.smarthost && brokenRoute(at, r, s) {
+		return ruling{verdict: queue.Defer, fault: queue.RouteFault, next: at < atMail}
+	}
+	switch {
+	case r.Code == 421:
+		return closing(at)
+	case r.Code >= 400 && r.Code < 500:
+		return temporary(at, r, s)
+	case r.Permanent():
+		return permanent(at, r, s)
+	case r.Positive() && at >= atMail:
+		return ruling{verdict: queue.Success}
+	}
+	return silent(at)
+}
+
+// closing is for 421: the host ends the session and wants to be left alone.
+func closing(at stage) ruling {
+	return ruling{
+		verdict: queue.Defer, fault: queue.Throttled,
+		next: at < atMail, over: true, avoid: at < atMail,
+	}
+}
+
+// silent is for no reply, or for one that makes no sense where it came.
+func silent(at stage) ruling {
+	r := ruling{verdict: queue.Defer, over: true}
+	switch at {
+	case atConnect, atTLS, atAuth, atMail:
+		r.fault, r.next, r.avoid = queue.Unreachable, true, at == atConnect
+	case atRcpt:
+		r.fault = queue.Throttled
+	case atData:
+		// The host works; it may be this message that it chokes on.
+		r.fault = queue.NoFault
+	}
+	return r
+}
+
+// temporary is for 4yz other than 421.
+func temporary(at stage, r mail.Reply, s situation) ruling {
+	switch at {
+	case atTLS, atAuth:
+		return ruling{verdict: queue.Defer, fault: queue.Unreachable, next: true}
+	case atConnect, atMail:
+		return ruling{verdict: queue.Defer, fault: queue.Throttled, next: true}
+	case atRcpt:
+		if r.Code == 452 && s.accepted > 0 {
+			return ruling{verdict: queue.Again} // RFC 5321 4.5.3.1.10: too many recipients
+		}
+	}
+	return ruling{verdict: queue.Defer}
+}
+
+// permanent is for 5yz.
+func permanent(at stage, r mail.Reply, s situation) ruling {
+	switch at {
+	case atConnect:
+		if s.smarthost {
+			return ruling{verdict: queue.Defer, fault: queue.RouteFault, next: true}
+		}
+		return ruling{verdict: queue.Bounce, next: true}
+	case atTLS, atAuth:
+		// STARTTLS refused where the route insists on TLS, or a login refused.
+		return ruling{verdict: queue.Defer, fault: queue.Unreachable, next: true}
+	case atRcpt:
+		if r.Code == 552 && s.accepted > 0 {
+			return ruling{verdict: queue.Again} // as 452, RFC 5321 4.5.3.1.10
+		}
+	}
+	return ruling{verdict: queue.Bounce}
+}
+
+// brokenRoute reports whether a smarthost's reply tells of a fault of the route
+// rather than of a message or a recipient:
+//
+//   - 530, 535, 538 anywhere: it wants a login, or another one (RFC 4954);
+//   - any refusal of STARTTLS or AUTH but 421;
+//   - MAIL refused for who the sender is: 550, 551, 553, 554 without enhanced code
+//     or with x.7.z or 5.1.8. What is wrong with the command or the message
+//     itself (5.5.z, 5.1.7, 552, 555, 5.6.z) bounces; so does a refused <>,
+//     because no configuration of ours changes who sends a bounce;
+//   - the same said later: 553 5.7.1 at RCPT, by servers that delay the refusal of
+//     a sender to there, and 5.7.60 (no permission to send as this sender);
+//   - a quota: 5.4.5 anywhere; 452, or 4.7.z, or 454 at MAIL; 452 or 454 after
+//     the data.
+func brokenRoute(at stage, r mail.Reply, s situation) bool {
+	switch r.Code {
+	case 530, 535, 538:
+		return true
+	case 0, 421:
+		return false
+	}
+	if r.Code < 400 {
+		return false
+	}
+	if at == atTLS || at == atAuth {
+		return true
+	}
+	if r.Enhanced == (mail.EnhancedCode{5, 4, 5}) || r.Enhanced == (mail.EnhancedCode{5, 7, 60}) {
+		return true
+	}
+	switch at {
+	case atMail:
+		if r.Permanent() {
+			return !s.nullSender && senderRefused(r)
+		}
+		return r.Code == 452 || r.Code == 454 || r.Enhanced[1] == 7
+	case atRcpt:
+		return r.Code == 553 && r.Enhanced == mail.EnhancedCode{5, 7, 1}
+	case atData:
+		return r.Code == 452 || r.Code == 454
+	}
+	return false
+}
+
+// senderRefused reports whether a 5yz to MAIL is about who the sender is.
+func senderRefused(r mail.Reply) bool {
+	switch r.Code {
+	case 550, 551, 553, 554:
+		return r.Enhanced == mail.EnhancedCode{} || r.Enhanced[1] == 7 ||
+			r.Enhanced == mail.EnhancedCode{5, 1, 8}
+	}
+	return false
+}

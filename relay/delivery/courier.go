@@ -1,0 +1,154 @@
+package delivery
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/routing"
+)
+
+// Router is what delivery asks of the route table in force.
+type Router interface {
+	// Match returns the route of a recipient.
+	Match(e *mail.Envelope, rcpt mail.Address) *routing.Route
+	// Plan returns the hosts of a route in the order they are to be tried; domain
+	// is zero for a smarthost route. Where no host can ever take the mail, the
+	// error is a *mail.Error with a 5yz reply.
+	Plan(ctx context.Context, r *routing.Route, domain mail.Domain) (*routing.Plan, error)
+}
+
+// Health hears how the hosts of a plan are doing, for fail-over and fail-back. A
+// Router that implements it is told.
+type Health interface {
+	// Report says that hop could be used (err is nil) or could not.
+	Report(r *routing.Route, hop *routing.NextHop, err error)
+}
+
+// Meter counts what no event tells.
+type Meter interface {
+	// Handshake is told of each TLS handshake; version is like "TLSv1.3".
+	Handshake(route, version string, err error)
+	// InDoubt is told of each transaction whose end was not answered.
+	InDoubt(route string)
+	// Session is told of each session a transaction begins on: a new one, or
+	// one that had been kept.
+	Session(route string, reused bool)
+}
+
+type noMeter struct{}
+
+func (noMeter) Handshake(string, string, error) {}
+func (noMeter) InDoubt(string)                  {}
+func (noMeter) Session(string, bool)            {}
+
+// Settings are what a reload may change.
+type Settings struct {
+	Hostname string // for EHLO
+	Router   Router
+	Delivery config.Delivery
+}
+
+// Options are what a Courier is made of.
+type Options struct {
+	Settings
+	// Meter may be nil.
+	Meter Meter
+	// Timeouts of zero are the default ones. Settings.Delivery.ConnectTimeout
+	// goes before Timeouts.Connect.
+	Timeouts Timeouts
+	// Dial makes connections; nil for the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Courier is a queue.Deliverer that speaks SMTP. It keeps sessions for further
+// messages until Close.
+type Courier struct {
+	options    Options
+	meter      Meter
+	rules      atomic.Pointer[rules]
+	cache      *cache
+	failing    failing
+	files      files
+	securities securities
+	paces      paces
+}
+
+var _ queue.Deliverer = (*Courier)(nil)
+
+// rules are one version of the settings; an attempt uses one from beginning to
+// end.
+type rules struct {
+	hostname string
+	router   Router
+	health   Health // nil if the router does not care
+	delivery config.Delivery
+	timeouts Timeouts
+	dialer   dialer
+}
+
+// Defaults of settings that are zero.
+const (
+	defaultRecipients = 100
+	defaultRest       = 20 * time.Second
+)
+
+// New returns a Courier. It starts nothing.
+func New(o Options) *Courier {
+	c := &Courier{options: o, meter: o.Meter}
+	if c.meter == nil {
+		c.meter = noMeter{}
+	}
+	if c.options.Dial == nil {
+		c.options.Dial = (&net.Dialer{}).DialContext
+	}
+	c.securities.files = &c.files
+	c.cache = newCache(
+		func() time.Duration { return c.rules.Load().delivery.IdleTimeout },
+		func() *Timeouts { return &c.rules.Load().timeouts },
+	)
+	c.rules.Store(c.newRules(o.Settings))
+	return c
+}
+
+func (c *Courier) newRules(s Settings) *rules {
+	r := &rules{hostname: s.Hostname, router: s.Router, delivery: s.Delivery}
+	r.health, _ = s.Router.(Health)
+	r.timeouts = c.options.Timeouts.orDefault()
+	if s.Delivery.ConnectTimeout > 0 {
+		r.timeouts.Connect = s.Delivery.ConnectTimeout
+	}
+	if r.delivery.RecipientsPerMessage <= 0 {
+		r.delivery.RecipientsPerMessage = defaultRecipients
+	}
+	if r.delivery.IdleTimeout == 0 {
+		r.delivery.IdleTimeout = defaultRest
+	}
+	r.dialer = dialer{dial: c.options.Dial, timeout: r.timeouts.Connect, failing: &c.failing}
+	return r
+}
+
+// Reload puts s in force for attempts that begin from now on. Sessions at rest are
+// ended: they were made under the old settings.
+func (c *Courier) Reload(s Settings) {
+	c.rules.Store(c.newRules(s))
+	c.cache.flush()
+}
+
+// Close ends the sessions at rest with QUIT and waits for that, a few seconds at
+// most. Attempts are to have ended before; one that has not is served, but its
+// session is not kept.
+func (c *Courier) Close() { c.cache.close() }
+
+// Deliver tries once to carry a to its next hop. It returns when every pending
+// recipient has a result, at the latest when all timeouts have passed, and at once
+// when ctx ends.
+func (c *Courier) Deliver(ctx context.Context, a *queue.Attempt) queue.Outcome {
+	t := newAttempt(c, a)
+	t.run(ctx)
+	return t.outcome()
+}

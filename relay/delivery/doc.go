@@ -1,0 +1,18 @@
+// Package delivery carries one delivery to its next hop: it looks its route up
+// anew, walks the hosts that the route gives, speaks SMTP with the first that
+// will have it, and turns the replies into one result for each recipient.
+//
+// The path of a delivery through the files: courier.go takes it, attempt.go looks
+// up the route and walks the hosts, dial.go, setup.go, secure.go and login.go
+// make a session of a host, exchange.go sends the transaction, classify.go says
+// what each reply means, verdict.go writes that down per recipient.
+//
+// What always holds: a reply is bounded in lines, octets and time, and so is
+// every write; unknown is temporary; content reaches a next hop octet for octet
+// or not at all, unless RFC 6152 makes it change its encoding; a password leaves
+// only under TLS, unless the route says otherwise; a host that may have taken the
+// message without saying so is named in the outcome. A crash in the middle of an
+// attempt leaves nothing behind here: the queue tries again. Close ends the idle
+// connections with QUIT and stops the one timer there is; attempts in progress
+// end by their context.
+package delivery

@@ -1,0 +1,155 @@
+package delivery
+
+import (
+	"bufio"
+	"errors"
+	"io"
+
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+)
+
+// prepare fits the message to what the host of s offers. A refusal is a reply of
+// our own in the host's stead, for everyone. Recipients that this host can't take
+// have their result here already; a nil exchange says that none is left.
+func (t *attempt) prepare(s *session) (x *exchange, refusal *mail.Error) {
+	e := t.a.Envelope
+	if e.RequireTLS && !(s.secured && s.offers.requireTLS) {
+		return nil, &mail.Error{Reply: needsRequireTLS("host does not offer REQUIRETLS")}
+	}
+	b, err := t.fit(s)
+	if err != nil {
+		return nil, refusalFor(err, s.host)
+	}
+	if s.offers.maxSize > 0 && b.size > s.offers.maxSize {
+		return nil, mail.Errorf(552, mail.EnhancedCode{5, 3, 4},
+			"message of %d octets is larger than the %d that %s takes", b.size, s.offers.maxSize, s.host)
+	}
+	utf8 := s.offers.utf8 && e.SMTPUTF8
+	if e.SMTPUTF8 && !s.offers.utf8 {
+		if refusal := t.withoutUTF8(s.host); refusal != nil {
+			return nil, refusal
+		}
+	}
+	t.limit(s.offers.recipients)
+	if len(t.todo) == 0 {
+		return nil, nil
+	}
+	x = &exchange{
+		s: s, envelope: e, body: b, utf8: utf8,
+		timeouts: &t.rules.timeouts, phases: &t.phases,
+		recipients: make([]int, len(t.todo)),
+	}
+	for n, i := range t.todo {
+		x.recipients[n] = t.a.Pending[i]
+	}
+	return x, nil
+}
+
+// fit returns the content in a form the host takes: as it is where possible, else
+// converted (RFC 6152 section 3, RFC 3030 section 3).
+func (t *attempt) fit(s *session) (*body, error) {
+	e, c := t.a.Envelope, t.a.Content
+	eightBit := s.offers.eightBit || s.offers.utf8 // RFC 6531 3.1: the one implies the other
+	switch {
+	case e.Body == mail.BodyBinaryMIME && s.offers.binaryMIME && s.offers.chunking:
+		return asIs(c, mail.BodyBinaryMIME), nil
+	case e.Body == mail.BodyBinaryMIME, e.EightBit && !eightBit:
+		return to7Bit(c)
+	case e.EightBit:
+		return asIs(c, mail.Body8BitMIME), nil
+	}
+	return asIs(c, e.Body), nil
+}
+
+// refusalFor is the answer about content that can't be converted; nil results in
+// a delay, for content that can't even be read.
+func refusalFor(err error, host string) *mail.Error {
+	if why, ok := errors.AsType[*conversionError](err); ok {
+		return mail.Errorf(554, mail.EnhancedCode{5, 6, 3},
+			"%s takes 7-bit messages only, and this one can't be converted: %s", host, why.reason)
+	}
+	return mail.Errorf(451, mail.EnhancedCode{4, 3, 0}, "content can't be read").Because(err)
+}
+
+// needsRequireTLS is the answer about a message that may travel only where TLS is
+// verified and passed on (RFC 8689 section 4.2.1).
+func needsRequireTLS(why string) mail.Reply {
+	return mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 30}, Text: "REQUIRETLS support required: " + why}
+}
+
+// withoutUTF8 is for a host without SMTPUTF8. Recipients whose address needs it
+// bounce; the others are served if sender and header are ASCII (RFC 6531 section
+// 3.2 allows no conversion).
+func (t *attempt) withoutUTF8(host string) *mail.Error {
+	if t.a.Envelope.From.NeedsUTF8() {
+		return mail.Errorf(553, mail.EnhancedCode{5, 6, 7}, "%s offers no SMTPUTF8, which the sender's address needs", host)
+	}
+	ascii, err := asciiHeader(t.a.Content)
+	if err != nil {
+		return refusalFor(err, host)
+	}
+	if !ascii {
+		return mail.Errorf(554, mail.EnhancedCode{5, 6, 9}, "%s offers no SMTPUTF8, which the message's header needs", host)
+	}
+	rest := t.todo[:0:0]
+	for _, i := range t.todo {
+		if !t.a.Envelope.Recipients[t.a.Pending[i]].Address.NeedsUTF8() {
+			rest = append(rest, i)
+			continue
+		}
+		t.results[i] = queue.Result{Verdict: queue.Bounce, Host: host, Reply: mail.Reply{
+			Code: 553, Enhanced: mail.EnhancedCode{5, 6, 7}, Text: host + " offers no SMTPUTF8, which this address needs",
+		}}
+	}
+	t.todo = rest
+	return nil
+}
+
+// asciiHeader reports whether the header of the content is plain ASCII.
+func asciiHeader(c queue.Content) (bool, error) {
+	r := bufio.NewReader(io.NewSectionReader(c, 0, c.Size()))
+	for {
+		line, err := r.ReadSlice('\n')
+		for _, b := range line {
+			if b >= 0x80 {
+				return false, nil
+			}
+		}
+		if len(line) <= 2 && err == nil || err == io.EOF {
+			return true, nil
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return false, &contentError{err}
+		}
+	}
+}
+
+// limit leaves the first most recipients in this transaction, and the others to
+// the next one.
+func (t *attempt) limit(most int) {
+	if most <= 0 || most >= len(t.todo) {
+		return
+	}
+	for _, i := range t.todo[most:] {
+		t.results[i] = queue.Result{Verdict: queue.Again}
+	}
+	t.todo = t.todo[:most]
+}
+
+// unfit is for a message this host can't take. Only a verified way through may
+// exist at another host; what a host can't transport is final.
+func (t *attempt) unfit(s *session, refusal *mail.Error) (settled bool) {
+	f := failure{host: s.host, reply: refusal.Reply, ruling: ruling{verdict: queue.Bounce}}
+	if !refusal.Permanent() {
+		f.ruling.verdict = queue.Defer
+	}
+	if refusal.Enhanced == (mail.EnhancedCode{5, 7, 30}) {
+		f.ruling.next = true
+		t.failures = append(t.failures, f)
+		return false
+	}
+	t.event.Reply, t.event.Err = f.reply, refusal.Cause
+	t.everyone(f.result())
+	return true
+}

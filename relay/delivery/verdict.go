@@ -1,0 +1,307 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+)
+
+// transaction offers the message to the host of s. settled says that the attempt
+// is over; if it isn't, another host may be tried. stale says that s had been
+// closed by the host while it rested, and nothing was lost by trying.
+func (t *attempt) transaction(ctx context.Context, s *session) (settled, stale bool) {
+	t.courier.meter.Session(t.route.Name, s.reused())
+	t.saw(s.host, s.address, s.tls, s.inClear)
+	x, refusal := t.prepare(s)
+	if refusal != nil {
+		t.courier.cache.put(s)
+		return t.unfit(s, refusal), false
+	}
+	if x == nil { // nobody is left
+		t.courier.cache.put(s)
+		return true, false
+	}
+	rested := s.reused()
+	release := s.bind(ctx)
+	x.run()
+	unharmed := release()
+	s.over = s.over || !unharmed
+	if rested && x.untouched() && ctx.Err() == nil {
+		t.courier.cache.part(s)
+		return false, true
+	}
+	settled = t.judge(x)
+	t.courier.cache.put(s)
+	if !settled && ctx.Err() != nil {
+		t.interrupted(ctx)
+		return true, false
+	}
+	return settled, false
+}
+
+// untouched reports whether the host closed the session before it took anything:
+// no reply or 421 to the first command, and the content still here. An eager
+// flight that got no reply is not that: the content may have been taken.
+func (x *exchange) untouched() bool {
+	if x.lost == nil {
+		return false
+	}
+	if len(x.answers) == 0 {
+		return !x.sent
+	}
+	return len(x.answers) == 1 && x.answers[0].Code == 421
+}
+
+// judge turns what was said in a transaction into results. It reports whether the
+// attempt is settled.
+func (t *attempt) judge(x *exchange) (settled bool) {
+	if errors.Is(x.lost, errBareNewline) {
+		t.everyone(queue.Result{Verdict: queue.Bounce, Host: x.s.host, Reply: mail.Reply{
+			Code: 554, Enhanced: mail.EnhancedCode{5, 6, 0}, Text: "message content holds a bare CR or LF",
+		}})
+		return true
+	}
+	sit := situation{smarthost: t.route.Smarthost, nullSender: x.envelope.From.IsNull()}
+	var first mail.Reply
+	if len(x.answers) > 0 {
+		first = x.answers[0]
+	}
+	r := classify(atMail, first, sit)
+	x.s.over = x.s.over || r.over
+	t.event.Reply = first
+	if r.verdict != queue.Success {
+		if x.unanswered() {
+			t.doubtful(x)
+			return true
+		}
+		f := failure{x.s.host, r, first, x.reason(atMail, first)}
+		if r.next {
+			t.failures = append(t.failures, f)
+			return false
+		}
+		t.blame(f)
+		t.everyone(f.result())
+		return true
+	}
+	if t.rules.health != nil {
+		t.rules.health.Report(t.route, t.hop, nil)
+	}
+	accepted := t.recipients(x, sit)
+	if len(accepted) > 0 {
+		t.content(x, sit, accepted)
+	}
+	return true
+}
+
+// recipients writes down what was said at RCPT and returns the places of those
+// that were accepted.
+func (t *attempt) recipients(x *exchange, sit situation) (accepted []int) {
+	accepted = make([]int, 0, len(t.todo))
+	for n, i := range t.todo {
+		var reply mail.Reply
+		if n+1 < len(x.answers) {
+			reply = x.answers[n+1]
+		}
+		sit.accepted = len(accepted)
+		r := classify(atRcpt, reply, sit)
+		x.s.over = x.s.over || r.over
+		if r.verdict == queue.Success {
+			accepted = append(accepted, i)
+			continue
+		}
+		if reply.Code == 0 && x.unanswered() {
+			t.doubtful(x)
+			return nil
+		}
+		f := failure{x.s.host, r, reply, x.reason(atRcpt, reply)}
+		t.event.Reply = reply
+		t.blame(f)
+		t.results[i] = f.result()
+		if r.over {
+			// The transaction went down with the session: all share its fate but
+			// those that were refused for good before.
+			for _, rest := range append(accepted, t.todo[n+1:]...) {
+				t.results[rest] = f.result()
+			}
+			t.notAgain()
+			return nil
+		}
+	}
+	return accepted
+}
+
+// content writes down what was said to DATA and to the end of the data, for all
+// that were accepted.
+func (t *attempt) content(x *exchange, sit situation, accepted []int) {
+	if x.unanswered() {
+		t.doubtful(x)
+		return
+	}
+	r := classify(atData, x.final, sit)
+	x.s.over = x.s.over || r.over
+	f := failure{x.s.host, r, x.final, x.reason(atData, x.final)}
+	t.event.Reply = x.final
+	t.blame(f)
+	for _, i := range accepted {
+		t.results[i] = f.result()
+		t.results[i].Relayed = r.verdict == queue.Success && x.s.offers.dsn
+	}
+	if r.over || x.lost != nil {
+		t.notAgain()
+	}
+}
+
+// unanswered reports whether all of the content has left and no word about it
+// came back: the host may have it.
+func (x *exchange) unanswered() bool { return x.sent && x.lost != nil && x.final.Code == 0 }
+
+// doubtful is for a message the host may have or not have. It is tried again, at
+// the same host first: a duplicate is better than a loss.
+func (t *attempt) doubtful(x *exchange) {
+	t.inDoubt = x.s.host
+	t.courier.meter.InDoubt(t.route.Name)
+	t.event.Reply = mail.Reply{}
+	f := failure{x.s.host, silent(atData), mail.Reply{}, x.reason(atData, mail.Reply{})}
+	refused := make(map[int]bool)
+	for n, i := range t.todo {
+		// What was refused for good before the answers ended stays refused.
+		if n+1 < len(x.answers) && x.answers[n+1].Permanent() && t.results[i].Verdict == queue.Bounce {
+			refused[i] = true
+		}
+	}
+	for _, i := range t.todo {
+		if !refused[i] {
+			t.results[i] = f.result()
+		}
+	}
+}
+
+// notAgain defers those that were to have another transaction at once: on a host
+// that has ended the session there is no "at once".
+func (t *attempt) notAgain() {
+	for _, i := range t.todo {
+		if t.results[i].Verdict == queue.Again {
+			t.results[i].Verdict = queue.Defer
+		}
+	}
+}
+
+// reason says in words why there is no reply at some stage.
+func (x *exchange) reason(at stage, r mail.Reply) string {
+	if r.Code != 0 {
+		return ""
+	}
+	cause := x.lost
+	if cause == nil {
+		cause = errOutOfStep
+	}
+	if at == atData && x.sent {
+		return "no answer after the end of the message: " + cause.Error()
+	}
+	return at.String() + ": " + cause.Error()
+}
+
+func (f *failure) result() queue.Result {
+	return queue.Result{Verdict: f.ruling.verdict, Reply: f.reply, Host: f.host, Reason: f.reason}
+}
+
+// everyone gives all recipients that have no result yet the same one.
+func (t *attempt) everyone(r queue.Result) {
+	for _, i := range t.todo {
+		t.results[i] = r
+	}
+}
+
+// blame keeps the worst fault seen.
+func (t *attempt) blame(f failure) {
+	if f.ruling.fault > t.fault {
+		t.fault, t.faultBy = f.ruling.fault, f
+	}
+}
+
+// exhausted is the end of an attempt in which no host would have the message.
+func (t *attempt) exhausted() {
+	if len(t.failures) == 0 {
+		t.failures = []failure{{
+			ruling: ruling{verdict: queue.Defer, fault: queue.Unreachable},
+			reason: "route gives no host to try",
+		}}
+	}
+	f := worst(t.failures)
+	if t.route.Smarthost && f.ruling.fault == queue.Unreachable {
+		f.ruling.fault = queue.RouteFault
+	}
+	t.event.Host, t.event.Reply = f.host, f.reply
+	t.blame(f)
+	t.everyone(f.result())
+}
+
+// worst chooses, among the failures of all hosts, the one that stands for them.
+// Unknown is temporary: a bounce needs every host to have refused for good. Among
+// the others a fault of the route comes first, because it needs a person; then a
+// host that works and is busy; then one that can't be reached.
+func worst(failures []failure) failure {
+	rank := func(f failure) int {
+		switch {
+		case f.ruling.verdict == queue.Bounce:
+			return 0
+		case f.ruling.fault == queue.RouteFault:
+			return 4
+		case f.ruling.fault == queue.Throttled:
+			return 3
+		case f.ruling.fault == queue.Unreachable:
+			return 2
+		}
+		return 1
+	}
+	w := failures[0]
+	for _, f := range failures[1:] {
+		if rank(f) > rank(w) {
+			w = f
+		}
+	}
+	return w
+}
+
+// noPlan is for a route that gives no hosts.
+func (t *attempt) noPlan(err error) {
+	f := failure{ruling: ruling{verdict: queue.Defer, fault: queue.Unreachable}, reason: err.Error()}
+	if e, ok := errors.AsType[*mail.Error](err); ok {
+		f.reply, f.reason, f.host = e.Reply, "", e.Host
+	}
+	switch {
+	case t.route.Smarthost:
+		f.ruling.fault = queue.RouteFault
+	case f.reply.Permanent():
+		f.ruling = ruling{verdict: queue.Bounce}
+	}
+	t.event.Reply, t.event.Err = f.reply, err
+	t.blame(f)
+	t.everyone(f.result())
+}
+
+// interrupted is for an attempt that was stopped before the message left. Being
+// told to stop is nobody's fault; running out of time is worth a delay.
+func (t *attempt) interrupted(ctx context.Context) {
+	verdict := queue.Defer
+	if errors.Is(ctx.Err(), context.Canceled) {
+		verdict = queue.Again
+	}
+	for _, i := range t.todo {
+		if r := &t.results[i]; *r == (queue.Result{}) {
+			*r = queue.Result{Verdict: verdict, Host: t.event.Host, Reason: "attempt was interrupted: " + context.Cause(ctx).Error()}
+		}
+	}
+}
+
+// outcome is what the queue is told.
+func (t *attempt) outcome() queue.Outcome {
+	o := queue.Outcome{Results: t.results, Fault: t.fault, Event: t.event, InDoubt: t.inDoubt}
+	o.Event.Phases = t.phases.list
+	if t.fault != queue.NoFault {
+		o.FaultReply, o.FaultReason = t.faultBy.reply, t.faultBy.reason
+	}
+	return o
+}
