@@ -25,6 +25,11 @@ type Judge interface {
 	// already in the transaction?
 	Recipient(id *mail.Identity, from mail.Path, rcpt mail.Address, accepted int) error
 
+	// Plan tells beforehand what Message will say of a message it lets through:
+	// the header goes into the queue before the message has an end, so what
+	// changes the header must be known by then.
+	Plan(id *mail.Identity) Verdict
+
 	// Message answers the end of the data: header From addresses as found,
 	// final size. It counts the message against the limits if it returns nil
 	// error, and says what else is to be done.

@@ -173,8 +173,8 @@ type fakeJudge struct {
 	from        []mail.Address // of the last message
 }
 
-func (j *fakeJudge) Limits(*mail.Identity) (int64, int)       { return j.size, j.recipients }
-func (j *fakeJudge) Connections(*mail.Identity) int           { return j.connections }
+func (j *fakeJudge) Limits(*mail.Identity) (int64, int) { return j.size, j.recipients }
+func (j *fakeJudge) Connections(*mail.Identity) int     { return j.connections }
 func (j *fakeJudge) Plan(*mail.Identity) policy.Verdict { return j.verdict }
 
 var errDenied = mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "Policy test: not allowed")

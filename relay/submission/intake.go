@@ -134,12 +134,19 @@ func (k *intake) finish() (mail.ID, error) {
 	}
 	e := k.envelope
 	e.Size, e.EightBit = k.size, k.newlines.eightBit
-	disposition, err := k.judge()
+	verdict, err := k.judge()
 	if err != nil {
 		return mail.ID{}, err
 	}
+	disposition := Deliver
+	if verdict.Environment == config.EnvironmentCapture {
+		disposition = Capture
+	}
 	id := e.ID
 	if err := k.to.Commit(k.s.srv.ctx, e, disposition); err != nil {
+		if verdict.Undo != nil {
+			verdict.Undo()
+		}
 		return mail.ID{}, storing(err)
 	}
 	return id, nil
@@ -147,29 +154,26 @@ func (k *intake) finish() (mail.ID, error) {
 
 // judge asks the policy about the whole message, and does to the envelope what
 // it says. The header has been written as it had planned.
-func (k *intake) judge() (Disposition, error) {
+func (k *intake) judge() (policy.Verdict, error) {
 	e := k.envelope
 	if k.s.tx.judge == nil {
-		return Deliver, nil
+		return policy.Verdict{}, nil
 	}
 	v, err := k.s.tx.judge.Message(k.s.identity, e, k.from)
 	if err != nil {
-		return 0, err
+		return v, err
 	}
 	e.Reports = v.Bounces
 	if r := v.Rewrite.ReversePath; r != nil && !e.From.IsNull() {
 		e.From = mail.Path{Address: *r}
 	}
-	switch v.Environment {
-	case config.EnvironmentCapture:
-		return Capture, nil
-	case config.EnvironmentRedirect:
+	if v.Environment == config.EnvironmentRedirect {
 		e.Recipients = make([]mail.Recipient, len(v.RedirectTo))
 		for i, a := range v.RedirectTo {
 			e.Recipients[i].Address = a
 		}
 	}
-	return Deliver, nil
+	return v, nil
 }
 
 // scratch are buffers for headers on their way out.
@@ -189,8 +193,8 @@ func (k *intake) putHeader() {
 		k.refuse(errLoop)
 		return
 	}
-	if p, ok := k.s.tx.judge.(Planner); ok {
-		k.plan = p.Plan(k.s.identity)
+	if j := k.s.tx.judge; j != nil {
+		k.plan = j.Plan(k.s.identity)
 	}
 	b := k.s.appendReceived((*buf)[:0], k.envelope)
 	if k.plan.Environment == config.EnvironmentRedirect {

@@ -15,13 +15,10 @@ import (
 type transaction struct {
 	envelope *mail.Envelope
 	// judge stays the same for the transaction, whatever a reload does.
-	judge policy.Judge
-	// limit is the most octets the content may have; 0 for no limit. recipients
-	// is the most recipients.
-	limit      int64
-	recipients int
-	tried      bool // RCPT was given, accepted or not
-	incoming   Incoming
+	judge    policy.Judge
+	limit    int64 // most octets of content; 0 for no limit
+	tried    bool  // RCPT was given, accepted or not
+	incoming Incoming
 }
 
 // forget ends the transaction, if there is one, and keeps nothing of it.
@@ -114,17 +111,17 @@ func least[T int | int64](a, b T) T {
 func (s *session) Mail(string, *smtp.MailOptions) error {
 	a := &s.sender
 	j := s.judge()
-	size, recipients := s.limits(j)
-	if size > 0 && a.size > size {
-		return s.refuseMail(tooBig(size), a.from)
+	if most := int64(s.srv.opt.Limits.MaxMessageSize); most > 0 && a.size > most {
+		return s.refuseMail(tooBig(most), a.from)
 	}
 	if j != nil {
 		if err := j.Sender(s.identity, a.from, a.size); err != nil {
 			return s.refuseMail(err, a.from)
 		}
 	}
+	size, _ := s.limits(j)
 	s.tx = &transaction{
-		judge: j, limit: size, recipients: recipients,
+		judge: j, limit: size,
 		envelope: &mail.Envelope{
 			From: a.from, Identity: *s.identity, Body: a.body, SMTPUTF8: a.utf8,
 			RequireTLS: a.requireTLS, Return: a.ret, EnvelopeID: a.envid,
@@ -138,7 +135,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	e := s.tx.envelope
 	rcpt := s.recipient.rcpt
 	s.tx.tried = true
-	if n := s.tx.recipients; n > 0 && len(e.Recipients) >= n {
+	if n := s.srv.opt.Limits.MaxRecipients; n > 0 && len(e.Recipients) >= n {
 		return s.refuseRcpt(mail.Errorf(452, mail.EnhancedCode{4, 5, 3},
 			"Too many recipients: at most %d in one message; send the others in another", n), rcpt.Address)
 	}
