@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/emersion/go-sasl"
 
@@ -184,10 +186,11 @@ func (a *authenticator) identity(c *Client, name, mechanism string, groups []str
 		id.Groups = slices.Concat(id.Groups, groups)
 	}
 	if t, ok := c.Remote.(*net.TCPAddr); ok {
-		id.Remote = t.AddrPort()
+		remote := t.AddrPort()
+		id.Remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
 	}
 	if c.TLS != nil {
-		id.TLS = tls.VersionName(c.TLS.Version)
+		id.TLS = strings.Replace(tls.VersionName(c.TLS.Version), "TLS ", "TLSv", 1)
 	}
 	return id
 }

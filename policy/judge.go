@@ -73,6 +73,10 @@ func (p *Policy) Limits(id *mail.Identity) (size int64, recipients int) {
 // Connections returns how many connections id may have open at once.
 func (p *Policy) Connections(id *mail.Identity) int { return p.find(id).connections }
 
+// Plan returns what Message will say of a message it lets through, but for Undo.
+// It refuses and counts nothing.
+func (p *Policy) Plan(id *mail.Identity) Verdict { return p.find(id).verdict }
+
 // Sender refuses a reverse-path the rule does not give id (550 5.7.1), a size
 // over its limit (552 5.3.4), and a message its messages or octets per period
 // have no room for (450 4.7.1). The null reverse-path is everybody's.

@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
+	"testing"
+
+	"github.com/xdg-go/scram"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// scramLogin runs a client's conversation against a mechanism.
+func scramLogin(t *testing.T, a Authenticator, c *Client, mechanism string, conversation *scram.ClientConversation) (id *mail.Identity, err error) {
+	t.Helper()
+	s, err := a.Start(context.Background(), c, mechanism, func(i mail.Identity) { id = &i })
+	if err != nil {
+		return nil, err
+	}
+	message := ""
+	for range 3 {
+		if message, err = conversation.Step(message); err != nil {
+			t.Fatalf("client: %v", err)
+		}
+		challenge, done, err := s.Next([]byte(message))
+		if err != nil {
+			if id != nil {
+				t.Errorf("an identity and an error %v", err)
+			}
+			return nil, err
+		}
+		if done {
+			if !conversation.Valid() {
+				t.Error("the client let in a server that did not prove itself")
+			}
+			return id, nil
+		}
+		if id != nil {
+			t.Fatal("an identity before the end")
+		}
+		message = string(challenge)
+	}
+	t.Fatal("the exchange does not end")
+	return nil, nil
+}
+
+func TestScram(t *testing.T) {
+	a := newAuthenticator(t, AuthOptions{Directory: newUsers(t,
+		"billing:"+cheapBcrypt(t, "bcrypt's")+" "+scramLine(t, "secret"),
+		"a,b=c:"+scramLine(t, "p\u00e4ss\u00adwort"),
+	)})
+	client, server, der := handshake(t, newAuthority(t), tls.NoClientCert)
+	otherClient, _, _ := handshake(t, newAuthority(t), tls.NoClientCert)
+	cert, _ := x509.ParseCertificate(der)
+	endPointState := tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}
+
+	exporter, err1 := scram.NewTLSExporterBinding(&client)
+	elsewhere, err2 := scram.NewTLSExporterBinding(&otherClient)
+	endPoint, err3 := scram.NewTLSServerEndpointBinding(&endPointState)
+	if err1 != nil || err2 != nil || err3 != nil {
+		t.Fatal(err1, err2, err3)
+	}
+	none := scram.ChannelBinding{}
+	for _, row := range []struct {
+		reason, mechanism, name, password, authzid string
+		binding                                    scram.ChannelBinding
+		advertised                                 bool // the client saw -PLUS
+		tls                                        bool
+		want                                       string
+	}{
+		{"in clear", MechanismScram, "billing", "secret", "", none, false, false, ""},
+		{"under TLS by a client that can't bind", MechanismScram, "billing", "secret", "", none, false, true, ""},
+		{"a name with , and =, a password SASLprep changes", MechanismScram, "a,b=c", "pa\u0308sswort", "", none, false, false, ""},
+		{"acting as oneself", MechanismScram, "billing", "secret", "billing", none, false, false, ""},
+		{"acting as another", MechanismScram, "billing", "secret", "root", none, false, false, "535 5.7.8"},
+		{"wrong password", MechanismScram, "billing", "Secret", "", none, false, false, "535 5.7.8"},
+		{"the password of the other hash", MechanismScram, "billing", "bcrypt's", "", none, false, false, "535 5.7.8"},
+		{"unknown user", MechanismScram, "nobody", "secret", "", none, false, false, "535 5.7.8"},
+		{"bound by tls-exporter", MechanismScramPlus, "billing", "secret", "", exporter, true, true, ""},
+		{"bound by tls-server-end-point", MechanismScramPlus, "billing", "secret", "", endPoint, true, true, ""},
+		{"bound to another connection: a man in the middle", MechanismScramPlus, "billing", "secret", "", elsewhere, true, true, "535 5.7.8"},
+		{"-PLUS in clear", MechanismScramPlus, "billing", "secret", "", exporter, true, false, "535 5.7.8"},
+		{"-PLUS, unbound", MechanismScramPlus, "billing", "secret", "", none, false, true, "501 5.5.2"},
+		{"bound, without -PLUS", MechanismScram, "billing", "secret", "", exporter, true, true, "501 5.5.2"},
+		{"tls-unique, which TLS 1.3 has not", MechanismScramPlus, "billing", "secret", "", scram.NewTLSUniqueBinding([]byte("x")), true, true, "535 5.7.8"},
+	} {
+		x, err := scram.SHA256.NewClient(row.name, row.password, row.authzid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conversation := x.NewConversation()
+		if row.advertised {
+			conversation = x.NewConversationWithChannelBinding(row.binding)
+		}
+		c := tcpClient()
+		if row.tls {
+			c.TLS, c.Certificate = &server, der
+		}
+		id, err := scramLogin(t, a, c, row.mechanism, conversation)
+		if got := replyCode(err); got != row.want {
+			t.Errorf("%s: got %q (%v), want %q", row.reason, got, err, row.want)
+		}
+		if row.want == "" && (id == nil || id.Name != row.name || id.Mechanism != row.mechanism) {
+			t.Errorf("%s: identity %+v", row.reason, id)
+		}
+	}
+}
+
+// TestScramDowngrade: a client that could bind the channel and was shown no
+// -PLUS says so; over TLS that means that the offer was taken out.
+func TestScramDowngrade(t *testing.T) {
+	a := newAuthenticator(t, AuthOptions{Directory: newUsers(t, "billing:"+scramLine(t, "secret"))})
+	c := tcpClient()
+	c.TLS = serverState(t)
+	if _, _, err := feed(t, a, c, MechanismScram, []byte("y,,n=billing,r=abc")); replyCode(err) != "535 5.7.8" {
+		t.Errorf("under TLS: %v", err)
+	}
+	if _, _, err := feed(t, a, tcpClient(), MechanismScram, []byte("y,,n=billing,r=abc")); err != nil {
+		t.Errorf("in clear, where -PLUS is not offered: %v", err)
+	}
+}
+
+func TestScramMalformed(t *testing.T) {
+	a := newAuthenticator(t, AuthOptions{Directory: newUsers(t, "billing:"+scramLine(t, "secret"))})
+	for _, row := range []struct {
+		reason, first string
+		final         func(challenge string) string
+	}{
+		{"empty", "", nil},
+		{"not SCRAM", "hello", nil},
+		{"no nonce", "n,,n=billing", nil},
+		{"no name", "n,,r=abc,n=billing", nil},
+		{"a name with a bare =", "n,,n=bill=ing,r=abc", nil},
+		{"an unknown extension", "n,,m=1,n=billing,r=abc", nil},
+		{"an unknown flag", "q,,n=billing,r=abc", nil},
+		{"Latin-1", "n,,n=m\xfcller,r=abc", nil},
+		{"final message without proof", "n,,n=billing,r=abc", func(string) string { return "c=biws,r=abc" }},
+		{"final message with bad base64", "n,,n=billing,r=abc", func(c string) string {
+			nonce, _, _ := strings.Cut(c, ",")
+			return "c=biws," + nonce + ",p=***"
+		}},
+	} {
+		s, _ := a.Start(context.Background(), tcpClient(), MechanismScram, func(mail.Identity) { t.Errorf("%s: let in", row.reason) })
+		challenge, _, err := s.Next([]byte(row.first))
+		if row.final != nil && err == nil {
+			_, _, err = s.Next([]byte(row.final(string(challenge))))
+		}
+		if replyCode(err) != "501 5.5.2" {
+			t.Errorf("%s: got %v", row.reason, err)
+		}
+		if _, done, err := s.Next([]byte("n,,n=billing,r=abc")); err == nil || done {
+			t.Errorf("%s: starts again after a failure", row.reason)
+		}
+	}
+}
+
+// TestScramUnknownUser: the salt of a user who does not exist looks like one and
+// stays the same.
+func TestScramUnknownUser(t *testing.T) {
+	a := newAuthenticator(t, AuthOptions{Directory: newUsers(t, "billing:"+scramLine(t, "secret"))})
+	parameters := func(name string) string {
+		challenges, _, err := feed(t, a, tcpClient(), MechanismScram, []byte("n,,n="+name+",r=abc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, p, _ := strings.Cut(challenges[0], ",")
+		return p
+	}
+	if parameters("nobody") != parameters("nobody") || parameters("nobody") == parameters("noone") {
+		t.Error("the salt gives it away")
+	}
+	known, unknown := parameters("billing"), parameters("nobody")
+	if len(known) != len(unknown) || !strings.HasSuffix(unknown, ",i=10000") {
+		t.Errorf("a user has %q, nobody %q", known, unknown)
+	}
+}
