@@ -1,0 +1,146 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// scanBound is how many messages one call looks at. A caller that wants more goes
+// on from where it ended, so no call takes long, whatever it selects.
+const scanBound = 4096
+
+// found is a delivery that was selected, with its envelope.
+type found struct {
+	envelope *mail.Envelope
+	delivery *Delivery
+}
+
+// find returns up to limit deliveries that sel selects, in order of their keys
+// after the given one, and the key to go on after; zero at the end. It may find
+// fewer, or none, and not be at the end.
+func (q *Queue) find(ctx context.Context, sel *Selector, after DeliveryKey, limit int) ([]found, DeliveryKey, error) {
+	if len(sel.IDs) > 0 {
+		return q.findIDs(ctx, sel, after, limit)
+	}
+	if st, ok := sel.waitsAside(); ok {
+		return q.findAside(ctx, sel, st, after, limit)
+	}
+	var all []found
+	from := after.Message
+	for scanned := 0; ; {
+		messages, err := q.store.Messages(ctx, from, sweepPage)
+		if err != nil {
+			return nil, DeliveryKey{}, err
+		}
+		for _, e := range messages {
+			if all, err = q.findIn(ctx, all, sel, e, after); err != nil {
+				return nil, DeliveryKey{}, err
+			}
+			if len(all) >= limit {
+				all = all[:limit]
+				return all, all[limit-1].delivery.DeliveryKey, nil
+			}
+		}
+		if len(messages) < sweepPage {
+			return all, DeliveryKey{}, nil
+		}
+		last := messages[len(messages)-1].ID
+		if scanned += len(messages); scanned >= scanBound {
+			return all, DeliveryKey{Message: last, Number: lastNumber}, nil
+		}
+		from = last.Next()
+	}
+}
+
+// lastNumber is above every delivery's.
+const lastNumber = 1<<32 - 1
+
+// findIn appends what sel selects of one message.
+func (q *Queue) findIn(ctx context.Context, all []found, sel *Selector, e *mail.Envelope, after DeliveryKey) ([]found, error) {
+	now := q.clock.now()
+	if !sel.matchesMessage(e, now) {
+		return all, nil
+	}
+	deliveries, err := q.store.Deliveries(ctx, e.ID)
+	if err != nil {
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged) {
+			return all, nil // finished just now, or shown by Verify
+		}
+		return nil, err
+	}
+	for _, d := range deliveries {
+		if compareKeys(d.DeliveryKey, after) > 0 && sel.matches(e, d, now) {
+			all = append(all, found{e, d})
+		}
+	}
+	return all, nil
+}
+
+// findIDs is find where the messages are named.
+func (q *Queue) findIDs(ctx context.Context, sel *Selector, after DeliveryKey, limit int) ([]found, DeliveryKey, error) {
+	ids := slices.Clone(sel.IDs)
+	slices.SortFunc(ids, mail.ID.Compare)
+	var all []found
+	for _, id := range slices.Compact(ids) {
+		if id.Compare(after.Message) < 0 {
+			continue
+		}
+		e, err := q.store.Envelope(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, DeliveryKey{}, err
+		}
+		if all, err = q.findIn(ctx, all, sel, e, after); err != nil {
+			return nil, DeliveryKey{}, err
+		}
+		if len(all) >= limit {
+			all = all[:limit]
+			return all, all[limit-1].delivery.DeliveryKey, nil
+		}
+	}
+	return all, DeliveryKey{}, nil
+}
+
+// findAside is find for deliveries that wait outside of the schedule.
+func (q *Queue) findAside(ctx context.Context, sel *Selector, s State, after DeliveryKey, limit int) ([]found, DeliveryKey, error) {
+	keys, err := q.store.InState(ctx, s, after, limit)
+	if err != nil {
+		return nil, DeliveryKey{}, err
+	}
+	var all []found
+	now := q.clock.now()
+	for _, key := range keys {
+		d, err := q.store.Delivery(ctx, key)
+		if err != nil {
+			continue // changed just now, or shown by Verify
+		}
+		e, err := q.store.Envelope(ctx, key.Message)
+		if err != nil {
+			e = q.unreadableEnvelope(d)
+		}
+		if sel.matches(e, d, now) {
+			all = append(all, found{e, d})
+		}
+	}
+	if len(keys) < limit {
+		return all, DeliveryKey{}, nil
+	}
+	return all, keys[len(keys)-1], nil
+}
+
+// unreadableEnvelope stands for an envelope that is damaged, so that its delivery
+// can be listed and deleted all the same. Its addresses are empty.
+func (q *Queue) unreadableEnvelope(d *Delivery) *mail.Envelope {
+	e := &mail.Envelope{ID: d.Message, Arrival: d.Arrival, Size: d.Size, Reports: "none"}
+	for _, r := range d.Recipients {
+		for len(e.Recipients) <= r.Index {
+			e.Recipients = append(e.Recipients, mail.Recipient{})
+		}
+	}
+	return e
+}

@@ -1,0 +1,75 @@
+package queue
+
+import "time"
+
+// weights are how many deliveries of each class a destination starts in a round
+// while all classes wait: new mail first, yet nothing starves.
+var weights = [...]int{ClassNew: 8, ClassBulk: 3, ClassRetry: 2}
+
+// hop is what memory holds of one destination with a backlog: its lanes, how many
+// attempts run there, and how it is doing. The scheduler's mutex guards it.
+type hop struct {
+	Destination
+	lanes   map[laneKey]*lane
+	ready   [len(weights)]ring[*lane] // with something to start or to read now
+	credit  [len(weights)]int
+	running int
+	health  health
+	inRing  bool // in scheduler.ring
+	alarm   alarm
+	idle    time.Time // since when it has had nothing; zero if it has
+}
+
+// laneKey names a lane within its hop.
+type laneKey struct {
+	identity string
+	class    Class
+}
+
+func newHop(d Destination) *hop {
+	h := &hop{Destination: d, lanes: make(map[laneKey]*lane), credit: weights}
+	h.health.limit = firstLimit
+	h.alarm.hop = h
+	return h
+}
+
+// lane returns the lane of identity and class, a new one if there is none.
+func (h *hop) lane(identity string, class Class) *lane {
+	key := laneKey{identity, class}
+	l := h.lanes[key]
+	if l == nil {
+		l = &lane{Lane: Lane{Destination: h.Destination, Identity: identity, Class: class}, hop: h}
+		l.alarm.lane = l
+		h.lanes[key] = l
+	}
+	return l
+}
+
+// waits reports whether any lane has something to do now.
+func (h *hop) waits() bool {
+	for i := range h.ready {
+		if h.ready[i].len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// choose takes the lane whose turn it is: the class by weight, within it the
+// identity that has waited longest for its turn.
+func (h *hop) choose() (*lane, bool) {
+	for range 2 {
+		for class := range h.ready {
+			if h.credit[class] == 0 {
+				continue
+			}
+			if l, ok := h.ready[class].pop(); ok {
+				h.credit[class]--
+				l.queued = false
+				return l, true
+			}
+		}
+		h.credit = weights
+	}
+	return nil, false
+}

@@ -1,0 +1,82 @@
+package queue
+
+import (
+	"time"
+)
+
+// keepEvery is how often the keeper looks at the clock, drops what is idle, and
+// sweeps for mail that has grown old.
+const keepEvery = time.Minute
+
+// Keys in the store's Meta.
+const (
+	metaClock  = "clock"
+	metaWarned = "warned-until" // the ID up to which delay reports have been sent
+	metaRules  = "hold-rules"
+)
+
+// keep wakes lanes and destinations when their time comes and stores what could
+// not be stored. It sleeps otherwise.
+func (q *Queue) keep() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	every := time.NewTicker(keepEvery)
+	defer every.Stop()
+	var resettle <-chan time.Time
+	pause := firstResettle
+	for {
+		if next, ok := q.sched.goOff(); ok {
+			timer.Reset(max(next.Sub(q.clock.now()), time.Millisecond))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-q.stop:
+			return
+		case <-timer.C:
+		case <-q.sched.wake:
+		case <-every.C:
+			q.checkClock()
+			q.sched.forget()
+		case <-q.unsettled.wake:
+			if resettle == nil {
+				pause = firstResettle
+				resettle = time.After(pause)
+			}
+		case <-resettle:
+			resettle = nil
+			if !q.resettle() {
+				pause = min(2*pause, lastResettle)
+				resettle = time.After(pause)
+			}
+		}
+	}
+}
+
+// checkClock follows the wall clock, and looks at every due time anew if that was
+// set.
+func (q *Queue) checkClock() {
+	if step := q.clock.tick(); step != 0 {
+		q.log.Warn("the wall clock was set", "step", step)
+		q.sched.resize(0, 0)
+	}
+}
+
+// tend looks after messages that nobody attempts: it sweeps for what has grown
+// old and moves what new routes send elsewhere. It may take its time.
+func (q *Queue) tend() {
+	every := time.NewTicker(keepEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-q.stop:
+			return
+		case <-q.moved:
+			q.rekey()
+		case <-every.C:
+			if q.store.Totals().Messages > 0 {
+				q.sweep()
+			}
+		}
+	}
+}

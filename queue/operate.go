@@ -1,0 +1,175 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// Retry makes what sel selects due now, dead mail too, and has destinations in
+// trouble probed at once. Held and captured mail stays where it is. It returns how
+// many deliveries it was about; so do the other commands.
+func (q *Queue) Retry(ctx context.Context, sel Selector) (int, error) {
+	return q.operate(ctx, sel, wishRetry)
+}
+
+// Hold takes what sel selects out of the schedule until Release.
+func (q *Queue) Hold(ctx context.Context, sel Selector) (int, error) {
+	return q.operate(ctx, sel, wishHold)
+}
+
+// Release puts held and captured mail into the schedule, due now.
+func (q *Queue) Release(ctx context.Context, sel Selector) (int, error) {
+	return q.operate(ctx, sel, wishRelease)
+}
+
+// Delete drops what sel selects. Nobody is told.
+func (q *Queue) Delete(ctx context.Context, sel Selector) (int, error) {
+	return q.operate(ctx, sel, wishDelete)
+}
+
+// Bounce gives up what sel selects and tells the senders. What has no sender to
+// tell stays.
+func (q *Queue) Bounce(ctx context.Context, sel Selector) (int, error) {
+	return q.operate(ctx, sel, wishBounce)
+}
+
+// operate does w to what sel selects, page by page, each page in one synced
+// commit. What is being attempted has it done when the attempt has been settled.
+func (q *Queue) operate(ctx context.Context, sel Selector, w wish) (count int, err error) {
+	if !sel.selective() {
+		return 0, ErrUnselective
+	}
+	if w == wishRetry {
+		q.sched.probeSelected(&sel)
+	}
+	var after DeliveryKey
+	for {
+		page, next, err := q.find(ctx, &sel, after, sweepPage)
+		if err != nil {
+			return count, err
+		}
+		n, err := q.operatePage(page, w)
+		if count += n; err != nil || next == (DeliveryKey{}) {
+			return count, err
+		}
+		after = next
+	}
+}
+
+func (q *Queue) operatePage(page []found, w wish) (int, error) {
+	q.hands.Lock()
+	defer q.hands.Unlock()
+	count := 0
+	var all []*settlement
+	for _, f := range page {
+		if !w.suits(f.delivery, f.envelope) {
+			continue
+		}
+		count++
+		change := func(e *mail.Envelope, d *Delivery) *settlement { return q.fulfil(w, e, d) }
+		if s := q.changeOne(f.envelope, f.delivery, w, change); s != nil {
+			all = append(all, s)
+		}
+		if w == wishRetry {
+			q.sched.probe(f.delivery.Destination)
+		}
+	}
+	if err := q.applyOrLeave(true, all); err != nil {
+		return count - len(all), err
+	}
+	return count, nil
+}
+
+// grant does to a delivery, whose claim is held, what an operator asked for while
+// it was attempted.
+func (q *Queue) grant(t *settlement) {
+	s := q.fulfil(t.wish, t.envelope, t.new)
+	if s == nil {
+		q.sched.unclaim(t.new)
+		return
+	}
+	if err := q.applyOrLeave(true, []*settlement{s}); err != nil {
+		q.log.Error("doing what an operator asked for", "id", t.old.Message.String(), "err", err)
+	}
+}
+
+// suits reports whether there is anything to do about d.
+func (w wish) suits(d *Delivery, e *mail.Envelope) bool {
+	switch w {
+	case wishRetry:
+		return d.scheduled() || d.State == Dead
+	case wishHold:
+		return d.scheduled()
+	case wishRelease:
+		return d.State == Held || d.State == Captured
+	case wishBounce:
+		return !e.From.IsNull()
+	}
+	return true
+}
+
+// byOperator is what the sender reads about mail an operator returned.
+var byOperator = mail.Reply{Code: 554, Enhanced: mail.EnhancedCode{5, 7, 0}, Text: "returned by the operator of the mail relay"}
+
+// fulfil returns the settlement that does w to d, or nil if there is nothing to
+// do.
+func (q *Queue) fulfil(w wish, e *mail.Envelope, d *Delivery) *settlement {
+	if !w.suits(d, e) {
+		return nil
+	}
+	now := q.clock.now()
+	n := d.clone()
+	s := &settlement{envelope: e, old: d, new: n}
+	switch w {
+	case wishRetry:
+		if d.scheduled() && !d.Due.After(now) {
+			return nil
+		}
+		n.reschedule(now)
+	case wishHold:
+		n.State = Held
+		s.events = q.operatorEvent(mail.EventHeld, e, d, now)
+	case wishRelease:
+		n.reschedule(now)
+		s.events = q.operatorEvent(mail.EventReleased, e, d, now)
+	case wishDelete:
+		s.new = nil
+		s.events = q.operatorEvent(mail.EventDeleted, e, d, now)
+	case wishBounce:
+		s.new = nil
+		for i := range n.Recipients {
+			if r := &n.Recipients[i]; !r.State.Final() {
+				r.State, r.Reply, r.Host, r.Reason, r.At = Bounced, byOperator, "", "", now
+			}
+		}
+		q.tell(s, n, &mail.Event{}, n.Attempts, now, now)
+		q.reportFailures(s, n, n.Attempts, now)
+	}
+	return s
+}
+
+// reschedule makes d due now, and pending again what was dead.
+func (d *Delivery) reschedule(now time.Time) {
+	d.Due, d.State = now, Active
+	if d.Attempts > 0 {
+		d.State = Deferred
+	}
+	for i := range d.Recipients {
+		if r := &d.Recipients[i]; r.State == Dead {
+			r.State = Deferred
+		}
+	}
+}
+
+// operatorEvent tells of what was done to all pending recipients of d.
+func (q *Queue) operatorEvent(kind mail.EventKind, e *mail.Envelope, d *Delivery, now time.Time) []mail.Event {
+	ev := q.eventOf(kind, e, d, now)
+	for i := range d.Recipients {
+		if r := &d.Recipients[i]; !r.State.Final() {
+			ev.To = append(ev.To, e.Recipients[r.Index].Address)
+		}
+	}
+	return []mail.Event{ev}
+}

@@ -1,0 +1,212 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// Queue keeps mail until it is delivered, returned, or an operator's. Its methods
+// are safe for concurrent use between Start and Stop.
+type Queue struct {
+	store      Store
+	deliverer  Deliverer
+	recorder   mail.Recorder
+	log        *slog.Logger
+	owner      string
+	hostname   string
+	postmaster mail.Address
+
+	recipientsPerDelivery int
+	bulkAbove             int
+
+	clock     *clock
+	sched     *scheduler
+	space     space
+	unsettled unsettled
+
+	retry  atomic.Pointer[retryPlan]
+	router atomic.Pointer[Router]
+	table  atomic.Uint64 // generation of the route table
+	rules  atomic.Pointer[[]HoldRule]
+
+	freshCount atomic.Int64 // messages with content in memory, see maxFresh
+
+	// warned is the message up to which delay reports are out, see sweep.
+	warned atomic.Pointer[mail.ID]
+
+	// hands is held by whoever changes deliveries outside of attempts:
+	// operators, sweeps, re-keying. They never meet each other, only attempts.
+	hands sync.Mutex
+
+	// ctx is the attempts'; giveUp cancels it when Stop runs out of time.
+	ctx       context.Context
+	giveUp    context.CancelFunc
+	accepting atomic.Bool
+	entering  sync.RWMutex   // read-held by commits of incoming messages
+	running   sync.WaitGroup // workers
+	moved     chan struct{}  // says that the route table has changed
+	stop      chan struct{}  // closed by Stop
+	keepers   sync.WaitGroup // the standing goroutines, see keep and tend
+	lifecycle sync.Mutex     // guards state
+	state     lifecycle
+}
+
+type lifecycle uint8
+
+const (
+	made lifecycle = iota
+	started
+	stopped
+)
+
+// New makes a queue over store. It does nothing until Start. The store stays its
+// caller's, to be closed after Stop.
+func New(store Store, o Options) *Queue {
+	o.setDefaults()
+	q := &Queue{
+		store: store, deliverer: o.Deliverer, recorder: o.Recorder, log: o.Logger,
+		owner: o.Owner, hostname: o.Hostname, postmaster: o.Postmaster,
+		recipientsPerDelivery: o.RecipientsPerDelivery, bulkAbove: o.BulkAbove,
+		clock: newClock(o.Wall),
+		moved: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	q.unsettled.wake = make(chan struct{}, 1)
+	q.space.store, q.space.log = store, o.Logger
+	q.space.limits.Store(&o.Limits)
+	q.retry.Store(&retryPlan{o.Retry})
+	q.router.Store(&o.Router)
+	q.rules.Store(new([]HoldRule))
+	q.ctx, q.giveUp = context.WithCancel(context.Background())
+	q.sched = newScheduler(q.plan, q.clock.now, func() {
+		q.running.Add(1)
+		go q.work()
+	})
+	q.sched.max, q.sched.bound = o.Workers, o.DestinationConcurrency
+	return q
+}
+
+func (q *Queue) plan() *retryPlan { return q.retry.Load() }
+
+// Start takes up what the store holds and begins to deliver. The time it takes
+// grows with the destinations that have a backlog, not with the messages.
+func (q *Queue) Start(ctx context.Context) error {
+	q.lifecycle.Lock()
+	defer q.lifecycle.Unlock()
+	if q.state != made {
+		return errors.New("queue: started before")
+	}
+	saved, err := q.store.Meta(ctx, metaClock)
+	if err != nil {
+		return fmt.Errorf("reading the clock's state: %w", err)
+	}
+	if err := q.clock.resume(saved); err != nil {
+		q.log.Warn("the clock's saved state is unreadable", "err", err)
+	}
+	if err := q.loadRules(ctx); err != nil {
+		return err
+	}
+	if err := q.loadWarned(ctx); err != nil {
+		return err
+	}
+	if err := q.store.Lanes(ctx, q.sched.restore); err != nil {
+		return fmt.Errorf("reading the schedule: %w", err)
+	}
+	for _, d := range q.store.Damaged() {
+		q.log.Error("damaged entry moved aside", "id", d.Message.String(), "where", d.Where, "what", d.What, "to", d.MovedTo)
+	}
+	q.state = started
+	q.accepting.Store(true)
+	q.keepers.Go(q.keep)
+	q.keepers.Go(q.tend)
+	q.sched.resume()
+	return nil
+}
+
+// Stop takes no more mail, starts no more attempts and waits for those that run.
+// When ctx ends they are broken off; what they had not finished is tried again
+// after the next Start. It returns ctx's error if attempts still run after
+// that. Further calls do nothing.
+func (q *Queue) Stop(ctx context.Context) error {
+	q.lifecycle.Lock()
+	defer q.lifecycle.Unlock()
+	if q.state != started {
+		q.giveUp()
+		return nil
+	}
+	q.entering.Lock() // after commits that have begun
+	q.accepting.Store(false)
+	q.entering.Unlock()
+	q.sched.halt()
+	idle := make(chan struct{})
+	go func() {
+		q.running.Wait()
+		close(idle)
+	}()
+	if err := q.await(ctx, idle); err != nil {
+		return err
+	}
+	q.state = stopped
+	close(q.stop)
+	q.giveUp()
+	q.keepers.Wait()
+	q.resettle()
+	if n := q.unsettled.len(); n > 0 {
+		q.log.Error("deliveries could not be settled and will be repeated", "deliveries", n)
+	}
+	_ = q.probeStore() // saves the clock; its error is noted
+	q.sched.dropFresh()
+	return nil
+}
+
+// lastMoment is how long before the end of its time Stop breaks off attempts, and
+// how long after the end of a context without a deadline it waits for them.
+const lastMoment = 500 * time.Millisecond
+
+// await waits for idle, and breaks attempts off when ctx is about to end.
+func (q *Queue) await(ctx context.Context, idle <-chan struct{}) error {
+	patience, cancel := context.WithCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		patience, cancel = context.WithDeadline(ctx, deadline.Add(-lastMoment))
+	}
+	defer cancel()
+	select {
+	case <-idle:
+		return nil
+	case <-patience.Done():
+	}
+	q.giveUp()
+	select {
+	case <-idle:
+		return nil
+	case <-time.After(lastMoment):
+		return fmt.Errorf("attempts still run: %w", context.Cause(patience))
+	}
+}
+
+// Reload puts new settings in force. With a new route table waiting deliveries
+// are moved to the destinations they belong to now, in the background.
+func (q *Queue) Reload(r Reloadable) {
+	if r.Retry != nil {
+		q.retry.Store(&retryPlan{*r.Retry})
+	}
+	if r.Limits != nil {
+		q.space.limits.Store(r.Limits)
+	}
+	q.sched.resize(r.Workers, r.DestinationConcurrency)
+	if r.Router == nil {
+		return
+	}
+	q.router.Store(&r.Router)
+	q.table.Add(1)
+	select {
+	case q.moved <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,313 @@
+package queue
+
+import (
+	"sync"
+	"time"
+)
+
+// scheduler decides which delivery starts next. It holds one hop for each
+// destination with a backlog and takes turns between them; nothing in it grows
+// with the number of messages. It neither reads nor writes the store: a worker
+// that comes for work may be sent to read a page instead.
+type scheduler struct {
+	plan  func() *retryPlan
+	now   func() time.Time
+	start func()        // starts a worker; called with mu held
+	wake  chan struct{} // tells the keeper that the earliest alarm has changed
+
+	mu      sync.Mutex // guards everything below
+	bound   int        // attempts at once at one destination
+	max     int        // workers at once
+	workers int
+	halted  int // reasons not to start anything; 0 is to go on
+	hops    map[Destination]*hop
+	ring    ring[*hop] // those that may start something now
+	alarms  alarms
+	// claimed holds the deliveries that somebody is changing: a worker, an
+	// operator, or a commit that creates them. Nobody else may start or change
+	// them; what an operator wants done with one that is being attempted is
+	// noted as a wish.
+	claimed map[DeliveryKey]wish
+}
+
+// wish is what an operator asked for while an attempt ran. It is granted
+// when the attempt is settled, as far as there is anything left.
+type wish uint8
+
+const (
+	noWish wish = iota
+	wishRetry
+	wishHold
+	wishRelease
+	wishDelete
+	wishBounce
+)
+
+// job is what a worker is to do: read the next page of lane, or attempt entry.
+type job struct {
+	lane  *lane
+	entry entry
+	read  bool
+	// after is where to go on reading.
+	after Place
+}
+
+// newScheduler makes a scheduler that starts nothing before resume.
+func newScheduler(plan func() *retryPlan, now func() time.Time, start func()) *scheduler {
+	return &scheduler{
+		plan: plan, now: now, start: start, wake: make(chan struct{}, 1),
+		halted: 1, hops: make(map[Destination]*hop), claimed: make(map[DeliveryKey]wish),
+	}
+}
+
+// restore takes up a lane found in the store, with the first due time in it.
+func (s *scheduler) restore(name Lane, first time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.hop(name.Destination).lane(name.Identity, name.Class)
+	l.more, l.next = true, first
+	s.evaluate(l)
+	return nil
+}
+
+// resize changes the bounds; zero leaves one as it is.
+func (s *scheduler) resize(workers, bound int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if workers > 0 {
+		s.max = workers
+	}
+	if bound > 0 {
+		s.bound = bound
+	}
+	for _, h := range s.hops {
+		// Due times beyond the horizon of shorter intervals are due now.
+		for _, l := range h.lanes {
+			s.evaluate(l)
+		}
+		s.arm(h)
+	}
+	s.staff()
+}
+
+// next returns the next job. Without one the worker is signed off.
+func (s *scheduler) next() (job, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.halted == 0 {
+		h, ok := s.ring.pop()
+		if !ok {
+			break
+		}
+		h.inRing = false
+		if !s.open(h) {
+			s.arm(h) // it was closed while it waited for its turn
+			continue
+		}
+		j, ok := s.take(h)
+		s.arm(h)
+		if ok {
+			s.staff()
+			return j, true
+		}
+	}
+	s.workers--
+	return job{}, false
+}
+
+// take chooses a job at h.
+func (s *scheduler) take(h *hop) (job, bool) {
+	for {
+		l, ok := h.choose()
+		if !ok {
+			return job{}, false
+		}
+		if l.waiting() == 0 {
+			l.loading = true
+			return job{lane: l, read: true, after: l.cursor}, true
+		}
+		e := l.pop()
+		s.evaluate(l)
+		if _, taken := s.claimed[e.DeliveryKey]; taken {
+			e.fresh.drop() // its holder puts it back as it then is
+			continue
+		}
+		s.claimed[e.DeliveryKey] = noWish
+		h.running++
+		return job{lane: l, entry: e}, true
+	}
+}
+
+// staff starts a worker if there is work for one more.
+func (s *scheduler) staff() {
+	if s.halted == 0 && s.ring.len() > 0 && s.workers < s.max {
+		s.workers++
+		s.start()
+	}
+}
+
+// hop returns the record of d, a new one if there is none.
+func (s *scheduler) hop(d Destination) *hop {
+	h := s.hops[d]
+	if h == nil {
+		h = newHop(d)
+		s.hops[d] = h
+	}
+	return h
+}
+
+// insert notes that d is stored as it is. The caller has its claim, or gave it
+// up under the same lock.
+func (s *scheduler) insert(d *Delivery, f *fresh) {
+	if d.State != Active && d.State != Deferred {
+		f.drop()
+		return
+	}
+	name := d.Lane()
+	l := s.hop(name.Destination).lane(name.Identity, name.Class)
+	l.insert(entry{Place: d.place(), fresh: f}, s.due(d.Due))
+	s.evaluate(l)
+}
+
+// remove notes that d is no longer stored as it is.
+func (s *scheduler) remove(d *Delivery) {
+	name := d.Lane()
+	if h := s.hops[name.Destination]; h != nil {
+		if l := h.lanes[laneKey{name.Identity, name.Class}]; l != nil {
+			l.remove(d.place())
+		}
+	}
+}
+
+func (s *scheduler) due(at time.Time) bool { return s.plan().due(at, s.now()) }
+
+// evaluate puts l where it belongs: among the ready, or asleep until it is due.
+func (s *scheduler) evaluate(l *lane) {
+	if l.queued || l.loading {
+		return
+	}
+	at, ok := l.wants()
+	switch {
+	case !ok:
+		s.alarms.clear(&l.alarm)
+	case s.due(at):
+		s.alarms.clear(&l.alarm)
+		l.queued = true
+		l.hop.ready[l.Class].push(l)
+		s.arm(l.hop)
+	default:
+		s.sleep(&l.alarm, at)
+	}
+}
+
+// arm puts h into the ring if it may start something.
+func (s *scheduler) arm(h *hop) {
+	if h.inRing || !h.waits() {
+		return
+	}
+	if !s.open(h) {
+		if h.health.next.After(s.now()) {
+			s.sleep(&h.alarm, h.health.next)
+		}
+		return
+	}
+	h.inRing = true
+	s.ring.push(h)
+	s.staff()
+}
+
+// open reports whether one more attempt may start at h. A clock that was set
+// back does not make a pause longer than it was meant.
+func (s *scheduler) open(h *hop) bool {
+	return h.running < h.health.allowed(s.bound) && s.due(h.health.next)
+}
+
+// sleep sets a and tells the keeper if it has to get up earlier.
+func (s *scheduler) sleep(a *alarm, at time.Time) {
+	if s.alarms.set(a, at) {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// goOff lets the alarms that are due go off and returns when the next one is.
+func (s *scheduler) goOff() (next time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.alarms) > 0 {
+		a := s.alarms[0]
+		if a.at.After(s.now()) {
+			return a.at, true
+		}
+		s.alarms.clear(a)
+		if a.lane != nil {
+			s.evaluate(a.lane)
+		} else {
+			s.arm(a.hop)
+		}
+	}
+	return time.Time{}, false
+}
+
+// loaded takes up a page that was read for l.
+func (s *scheduler) loaded(l *lane, places []Place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.loaded(places, func(k DeliveryKey) bool { _, ok := s.claimed[k]; return ok }, s.due)
+	s.evaluate(l)
+}
+
+// unreadable notes that a page could not be read; it is tried again at the given
+// time.
+func (s *scheduler) unreadable(l *lane, again time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.unreadable(again, s.due)
+	s.evaluate(l)
+}
+
+// claim takes d for its caller. If it is somebody's already it notes the wish
+// instead and returns false.
+func (s *scheduler) claim(key DeliveryKey, w wish) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.claimed[key]; taken {
+		if w != noWish {
+			s.claimed[key] = w
+		}
+		return false
+	}
+	s.claimed[key] = noWish
+	return true
+}
+
+// release gives up a claim without a change.
+func (s *scheduler) release(key DeliveryKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.claimed, key)
+}
+
+// unclaim gives up the claim of d, which is stored as it is.
+func (s *scheduler) unclaim(d *Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.claimed, d.DeliveryKey)
+	s.insert(d, nil)
+}
+
+// halt stops new attempts until resume has been called as often.
+func (s *scheduler) halt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.halted++
+}
+
+func (s *scheduler) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.halted--
+	s.staff()
+}

@@ -1,0 +1,171 @@
+package queue
+
+import (
+	"context"
+
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue/bounce"
+)
+
+// settlement is one change of one delivery with all that belongs to it: what is
+// stored instead, the reports that must be durable with it, the events that are
+// told after it. Attempts, operators and sweeps all change deliveries by
+// settlements, and only while they hold the delivery's claim.
+type settlement struct {
+	envelope *mail.Envelope
+	old      *Delivery
+	new      *Delivery   // nil: ended; old: unchanged
+	add      []*Delivery // parts of old that go elsewhere now
+	reports  []*bounce.Report
+	events   []mail.Event
+	// keep says that the claim is kept, for the rest of the attempt.
+	keep bool
+	// wish is what an operator asked for while the claim was held.
+	wish wish
+}
+
+// born is a message that a commit creates, on its way to the schedule.
+type born struct {
+	message NewMessage
+	fresh   []fresh
+}
+
+// apply makes all the settlements durable in one commit, then tells the schedule,
+// then records the events. After an error nothing has changed and the claims
+// are still held.
+func (q *Queue) apply(sync bool, all ...*settlement) error {
+	c := Change{Sync: sync}
+	var mail []born
+	for _, s := range all {
+		switch {
+		case s.new == nil:
+			c.Remove = append(c.Remove, s.old)
+		case s.new != s.old:
+			c.Put = append(c.Put, Move{Old: s.old, New: s.new})
+		}
+		c.Add = append(c.Add, s.add...)
+		for _, r := range s.reports {
+			b, err := q.writeReport(r)
+			if err != nil {
+				q.discard(mail)
+				return err
+			}
+			mail = append(mail, b)
+			c.Create = append(c.Create, b.message)
+			c.Sync = true
+		}
+	}
+	for _, b := range mail {
+		q.sched.expect(b.message.Deliveries)
+	}
+	if err := q.commit(&c); err != nil {
+		q.discard(mail)
+		return err
+	}
+	granted := q.sched.settled(all)
+	q.enter(mail)
+	for _, s := range all {
+		for _, e := range s.events {
+			q.recorder.Record(e)
+		}
+	}
+	for _, s := range granted {
+		q.grant(s)
+	}
+	return nil
+}
+
+// commit stores c and remembers whether the store is able to.
+func (q *Queue) commit(c *Change) error {
+	if len(c.Create)+len(c.Add)+len(c.Put)+len(c.Remove)+len(c.Meta) == 0 {
+		return nil
+	}
+	err := q.store.Commit(context.Background(), c)
+	q.space.note(err)
+	return err
+}
+
+func (q *Queue) discard(mail []born) {
+	for _, b := range mail {
+		q.sched.forsake(b.message.Deliveries)
+		b.message.Content.Discard()
+	}
+}
+
+// enter hands new messages, which are durable, to the schedule.
+func (q *Queue) enter(mail []born) {
+	if len(mail) == 0 {
+		return
+	}
+	for i := range mail {
+		b := &mail[i]
+		b.fresh = q.freshen(b.message.Envelope, b.message.Deliveries, b.message.Content)
+		b.message.Content.Discard()
+		q.recorder.Record(acceptedEvent(b.message.Envelope, q.clock.now()))
+	}
+	q.sched.enter(mail)
+}
+
+// settled tells the schedule what has been stored. It returns the settlements of
+// deliveries that an operator wants something done with; their claims are kept.
+func (s *scheduler) settled(all []*settlement) (granted []*settlement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range all {
+		if t.new != t.old {
+			s.remove(t.old)
+		}
+		for _, d := range t.add {
+			s.insert(d, nil)
+		}
+		if t.keep {
+			continue
+		}
+		if w := s.claimed[t.old.DeliveryKey]; w != noWish && t.new != nil {
+			s.claimed[t.old.DeliveryKey] = noWish
+			t.wish = w
+			granted = append(granted, t)
+			continue
+		}
+		delete(s.claimed, t.old.DeliveryKey)
+		if t.new != nil {
+			s.insert(t.new, nil)
+		}
+	}
+	return granted
+}
+
+// enter takes up deliveries that have just been created.
+func (s *scheduler) enter(mail []born) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range mail {
+		for i, d := range b.message.Deliveries {
+			delete(s.claimed, d.DeliveryKey)
+			var f *fresh
+			if b.fresh != nil {
+				f = &b.fresh[i]
+			}
+			s.insert(d, f)
+		}
+	}
+}
+
+// expect claims deliveries that are about to be created, so that none is read
+// and started between the commit and enter.
+func (s *scheduler) expect(deliveries []*Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range deliveries {
+		s.claimed[d.DeliveryKey] = noWish
+	}
+}
+
+// forsake gives up what expect claimed.
+func (s *scheduler) forsake(deliveries []*Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range deliveries {
+		delete(s.claimed, d.DeliveryKey)
+	}
+}

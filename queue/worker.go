@@ -1,0 +1,215 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// unreadPause is how long something is left alone that the store could not read.
+const unreadPause = 15 * time.Second
+
+// work does jobs until there are none. Workers exist only while there is work.
+func (q *Queue) work() {
+	defer q.running.Done()
+	for {
+		j, ok := q.sched.next()
+		if !ok {
+			return
+		}
+		if j.read {
+			q.readPage(j)
+		} else {
+			q.attempt(j)
+		}
+	}
+}
+
+// readPage reads on in a lane.
+func (q *Queue) readPage(j job) {
+	now := q.clock.now()
+	places, err := q.store.Due(q.ctx, j.lane.Lane, j.after, now.Add(forever), pageSize)
+	if err != nil {
+		if q.ctx.Err() == nil {
+			q.log.Error("reading the schedule", "destination", j.lane.Destination.String(), "err", err)
+		}
+		q.sched.unreadable(j.lane, now.Add(unreadPause))
+		return
+	}
+	q.sched.loaded(j.lane, places)
+}
+
+// forever is later than anything is due.
+const forever = 100 * 365 * 24 * time.Hour
+
+// attempt carries one delivery and settles it. It goes on at once with recipients
+// that the next hop wants in a further transaction.
+func (q *Queue) attempt(j job) {
+	defer q.sched.leave(j.lane.hop)
+	a, err := q.open(j)
+	if err != nil {
+		q.unopened(a, j, err)
+		return
+	}
+	defer a.close()
+	for {
+		began := q.clock.now()
+		out := q.carry(a)
+		pause := q.observe(j.lane.hop, &out, began)
+		v := q.judge(a, &out, pause)
+		if !q.settle(v) || len(v.again) == 0 {
+			return
+		}
+		a.Delivery, a.Pending, a.deferred = v.new, v.again, v.deferred
+	}
+}
+
+// carry has the Deliverer do its work. A panic in it defers the delivery.
+func (q *Queue) carry(a *attempting) (out Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			q.log.Error("panic in a delivery", "id", a.Delivery.Message.String(),
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			out = deferAll(len(a.Pending), "internal error")
+		}
+	}()
+	out = q.deliverer.Deliver(q.ctx, &a.Attempt)
+	if len(out.Results) != len(a.Pending) {
+		q.log.Error("a delivery has not answered for each recipient", "id", a.Delivery.Message.String(),
+			"recipients", len(a.Pending), "results", len(out.Results))
+		out.Results = deferAll(len(a.Pending), "internal error").Results
+	}
+	return out
+}
+
+func deferAll(n int, reason string) Outcome {
+	out := Outcome{Results: make([]Result, n)}
+	for i := range out.Results {
+		out.Results[i].Reason = reason
+	}
+	return out
+}
+
+// observe tells the schedule how the destination did, and the log if that is
+// news. It returns when the destination is tried next if that, and not the
+// delivery's own clock, decides about its next attempt.
+func (q *Queue) observe(h *hop, out *Outcome, began time.Time) (pause time.Time) {
+	if q.ctx.Err() != nil {
+		return time.Time{} // what a stopped attempt says is not the next hop's fault
+	}
+	took, tried := false, false
+	for i := range out.Results {
+		took = took || out.Results[i].Verdict == Success
+		tried = tried || out.Results[i].Verdict != Reroute
+	}
+	t := trouble{fault: out.Fault, reply: out.FaultReply, host: out.Event.Host, reason: out.FaultReason}
+	if t.fault == NoFault && !tried {
+		return time.Time{}
+	}
+	status, next, news := q.sched.observe(h, t, took, began)
+	if news {
+		q.logStatus(h.Destination, status, t, next)
+	}
+	if t.fault == Unreachable || t.fault == RouteFault {
+		return next
+	}
+	return time.Time{}
+}
+
+// logStatus says that a destination's status has changed. A suspended route is an
+// alarm: somebody has to act.
+func (q *Queue) logStatus(d Destination, s Status, t trouble, next time.Time) {
+	switch s {
+	case Up:
+		q.log.Info("destination works again", "destination", d.String())
+	case Suspended:
+		q.log.Error("route suspended", "route", d.Route, "destination", d.String(),
+			"host", t.host, "reason", t.String(), "probe", next)
+	default:
+		q.log.Warn("destination "+s.String(), "destination", d.String(),
+			"host", t.host, "reason", t.String(), "probe", next)
+	}
+}
+
+// attempting is an attempt with what the queue has to know about it.
+type attempting struct {
+	Attempt
+	fresh *fresh
+	// deferred says that an earlier transaction of the same attempt deferred
+	// recipients.
+	deferred bool
+	// table is the route table's generation when the attempt began.
+	table uint64
+}
+
+func (a *attempting) close() {
+	if a.fresh != nil {
+		a.fresh.drop()
+	} else if a.Content != nil {
+		_ = a.Content.Close() // it was only read
+	}
+}
+
+var errStale = errors.New("not due here any more")
+
+// open collects what the attempt needs, from memory or from the store.
+func (q *Queue) open(j job) (*attempting, error) {
+	a := &attempting{fresh: j.entry.fresh, table: q.table.Load()}
+	if f := a.fresh; f != nil {
+		a.Delivery, a.Envelope, a.Content = f.delivery, f.envelope, f.content
+		a.Pending = f.delivery.pending()
+		return a, nil
+	}
+	d, err := q.store.Delivery(q.ctx, j.entry.DeliveryKey)
+	if err != nil {
+		return nil, err
+	}
+	if comparePlaces(d.place(), j.entry.Place) != 0 || d.Lane() != j.lane.Lane || !d.scheduled() {
+		return nil, errStale
+	}
+	a.Delivery, a.Pending = d, d.pending()
+	if a.Envelope, err = q.store.Envelope(q.ctx, d.Message); err != nil {
+		return a, err
+	}
+	if a.Content, err = q.store.Content(q.ctx, d.Message); err != nil {
+		return a, err
+	}
+	return a, nil
+}
+
+// unopened deals with a delivery that could not be collected for its attempt.
+func (q *Queue) unopened(a *attempting, j job, err error) {
+	key := j.entry.DeliveryKey
+	switch {
+	case errors.Is(err, errStale), errors.Is(err, ErrNotFound):
+		q.sched.release(key) // finished or moved since its place was read
+	case errors.Is(err, ErrDamaged) && a != nil:
+		q.bury(a, err)
+	case errors.Is(err, ErrDamaged):
+		// Nothing of it can be written either; "queue verify" shows it.
+		q.log.Error("damaged delivery left alone", "id", key.Message.String(), "err", err)
+		q.sched.release(key)
+	default:
+		if q.ctx.Err() == nil {
+			q.log.Error("reading a delivery", "id", key.Message.String(), "err", err)
+		}
+		q.sched.postpone(j, q.clock.now().Add(unreadPause))
+	}
+}
+
+// bury keeps a delivery whose message can't be read for the operator.
+func (q *Queue) bury(a *attempting, cause error) {
+	d := a.Delivery.clone()
+	d.State = Dead
+	for i := range d.Recipients {
+		if r := &d.Recipients[i]; !r.State.Final() {
+			r.State, r.Reason, r.At = Dead, cause.Error(), q.clock.now()
+		}
+	}
+	ev := q.eventOf(mail.EventDead, a.Envelope, d, q.clock.now())
+	ev.Err = cause
+	q.settle(&ruling{settlement: settlement{envelope: a.Envelope, old: a.Delivery, new: d, events: []mail.Event{ev}}, table: a.table})
+}
