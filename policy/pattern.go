@@ -34,6 +34,9 @@ type pattern struct {
 
 func parsePattern(s string) (pattern, error) {
 	p := pattern{text: s}
+	if len(s) > mail.MaxPath {
+		return pattern{}, fmt.Errorf("address pattern of %d octets; expected at most %d", len(s), mail.MaxPath)
+	}
 	if s == "*" {
 		p.local, p.anyDomain = []string{"", ""}, true
 		return p, nil
