@@ -45,7 +45,7 @@ func (r *Report) boundary() string {
 
 // subject says what happened and to which address.
 func (r *Report) subject() string {
-	whom := "to " + clean(r.Recipients[0].Address.String(), maxWord)
+	whom := "to " + shown(r.Recipients[0].Address)
 	if n := len(r.Recipients); n > 1 {
 		whom = fmt.Sprintf("to %d recipients", n)
 	}
@@ -60,7 +60,8 @@ func (r *Report) subject() string {
 	default:
 		s = "Mail " + whom + " could not be delivered"
 	}
-	return mime.QEncoding.Encode("utf-8", s)
+	// Encoded words are folded; a subject of ASCII is short enough without.
+	return strings.ReplaceAll(mime.QEncoding.Encode("utf-8", s), "?= =?", "?=\r\n =?")
 }
 
 // messageID returns s if it may stand in a field of ours: "<", printable ASCII

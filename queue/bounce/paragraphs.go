@@ -11,8 +11,8 @@ type paragraphs struct {
 	b strings.Builder
 }
 
-// String returns the text.
-func (t *paragraphs) String() string { return t.b.String() }
+// String returns the text, which ends with its last line.
+func (t *paragraphs) String() string { return strings.TrimSuffix(t.b.String(), "\n") }
 
 // wrap adds a paragraph.
 func (t *paragraphs) wrap(indent, text string) {

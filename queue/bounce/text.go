@@ -98,7 +98,7 @@ func (r *Recipient) sameFate(other *Recipient) bool {
 // tell writes addresses that met the same fate, and that fate.
 func (r *Report) tell(t *paragraphs, same []Recipient) {
 	for i := range same {
-		t.line("  ", clean(same[i].Address.String(), maxWord))
+		t.line("  ", shown(same[i].Address))
 	}
 	t.end()
 	rcpt := &same[0]
@@ -127,14 +127,14 @@ func (r *Report) tell(t *paragraphs, same []Recipient) {
 
 // patience tells how long a message was tried for.
 func (r *Report) patience(rcpt *Recipient) string {
-	took := "for " + span(r.Time.Sub(r.Envelope.Arrival))
+	waited := span(r.Time.Sub(r.Envelope.Arrival))
 	switch rcpt.Attempts {
 	case 0:
-		return "It waited " + took + " and could not be sent."
+		return "It waited for " + waited + " and could not be sent."
 	case 1:
-		return "It was tried once in " + span(r.Time.Sub(r.Envelope.Arrival)) + "."
+		return "It was tried once in " + waited + "."
 	}
-	return fmt.Sprintf("It was tried %d times, %s.", rcpt.Attempts, took)
+	return fmt.Sprintf("It was tried %d times in %s.", rcpt.Attempts, waited)
 }
 
 // span writes a duration as people say it: its largest unit, rounded.
@@ -174,6 +174,15 @@ func (r *Report) describe(t *paragraphs, o *original) {
 	if r.Kind == Failed || r.Kind == Delayed {
 		t.wrap("", "If you need help, forward this report to "+r.Postmaster.String()+".")
 	}
+}
+
+// shown is an address as people read it: its domain in U-labels.
+func shown(a mail.Address) string {
+	s := a.String()
+	if name := a.Domain.String(); name != "" {
+		s = strings.TrimSuffix(s, name) + a.Domain.Unicode()
+	}
+	return clean(s, maxWord)
 }
 
 func queueID(id mail.ID) string {
