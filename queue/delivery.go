@@ -2,6 +2,8 @@ package queue
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -37,6 +39,16 @@ func (s State) String() string {
 
 // MarshalText writes the word users see.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the word users see.
+func (s *State) UnmarshalText(word []byte) error {
+	i := slices.Index(stateNames[:], string(word))
+	if i < 0 {
+		return fmt.Errorf("%q is no state of a delivery", word)
+	}
+	*s = State(i)
+	return nil
+}
 
 // Final reports whether nothing more happens to a recipient in state s.
 func (s State) Final() bool { return s >= Delivered }

@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -33,6 +35,16 @@ func (s Status) String() string { return statusNames[s] }
 
 // MarshalText writes the word users see.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the word users see.
+func (s *Status) UnmarshalText(word []byte) error {
+	i := slices.Index(statusNames[:], string(word))
+	if i < 0 {
+		return fmt.Errorf("%q is no status of a destination", word)
+	}
+	*s = Status(i)
+	return nil
+}
 
 // trouble is what an attempt found wrong with a destination.
 type trouble struct {

@@ -20,9 +20,9 @@ func (k *checker) policies() {
 
 func (k *checker) policy(at string, p *Policy) {
 	k.knownListeners(at+".match.listener", p.Match.Listener)
-	k.patterns(at+".senders", p.Senders)
-	k.patterns(at+".recipients.allow", p.Recipients.Allow)
-	k.patterns(at+".recipients.deny", p.Recipients.Deny)
+	k.patterns(at+".senders", checkPolicyPattern, p.Senders)
+	k.patterns(at+".recipients.allow", checkPolicyPattern, p.Recipients.Allow)
+	k.patterns(at+".recipients.deny", checkPolicyPattern, p.Recipients.Deny)
 	switch p.Environment {
 	case EnvironmentAllowlist:
 		if len(p.Recipients.Allow) == 0 {
@@ -45,9 +45,9 @@ func (k *checker) policy(at string, p *Policy) {
 	}
 }
 
-func (k *checker) patterns(key string, list []string) {
+func (k *checker) patterns(key string, check func(string) error, list []string) {
 	for i, p := range list {
-		if err := CheckPattern(p); err != nil {
+		if err := check(p); err != nil {
 			k.fault(index(key, i), "%q is %v", p, err)
 		}
 	}

@@ -83,7 +83,7 @@ func (k *checker) routeMatch(at string, m *RouteMatch) {
 			k.fault(index(at+".recipient_domain", i), "%q is not a domain such as example.com, or .example.com for its subdomains", d)
 		}
 	}
-	k.patterns(at+".sender", m.Sender)
+	k.patterns(at+".sender", CheckPattern, m.Sender)
 	k.knownListeners(at+".listener", m.Listener)
 }
 

@@ -55,7 +55,7 @@ func defaults() *Config {
 			Lifetime:  5 * day,
 			WarnAfter: 4 * time.Hour,
 		},
-		Queue:           Queue{MaxBytes: 10 << 30, MinFree: 512 << 20, Memory: 32 << 20},
+		Queue:           Queue{MaxBytes: 10 << 30, MinFree: 512 << 20, Memory: 24 << 20},
 		Admin:           Admin{Address: "127.0.0.1:8025"},
 		Log:             Log{Format: LogJSON, Level: LogInfo},
 		ShutdownTimeout: 25 * time.Second,

@@ -1,5 +1,11 @@
 package config
 
+import "path/filepath"
+
+// ControlSocket returns the path of the socket that a running relay is reached
+// by.
+func (c *Config) ControlSocket() string { return filepath.Join(c.StateDir, "control.sock") }
+
 // Files returns the files c came from and refers to: when one of them changes, a
 // reload may come to something else. Empty names are left out.
 func (c *Config) Files() []string {

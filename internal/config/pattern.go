@@ -7,19 +7,13 @@ import (
 	"github.com/postrider/postrider/internal/mail"
 )
 
-// CheckPattern checks the syntax of an address pattern as policies and routes
-// take it: "user@example.com", "*@example.com", "news-*@example.com",
-// "*@*.example.com" (every subdomain, not the domain itself), "user@*",
-// "postmaster" and "*". What a pattern matches is the business of its room.
+// CheckPattern checks the syntax of an address pattern: "user@example.com",
+// "*@example.com", "news-*@example.com", "*@*.example.com" (every subdomain, not
+// the domain itself), "user@*", "*", and "<>" for the null reverse-path. What a
+// pattern matches is the business of its room.
 func CheckPattern(s string) error {
 	bad := errors.New(`not a pattern such as user@example.com, "*@example.com" or "*@*.example.com"`)
-	if s == "*" {
-		return nil
-	}
-	if strings.HasPrefix(s, `"`) || strings.EqualFold(s, "postmaster") {
-		if _, err := mail.ParseAddress(s); err != nil {
-			return bad
-		}
+	if s == "*" || s == "<>" {
 		return nil
 	}
 	local, domain, found := strings.Cut(s, "@")
@@ -36,4 +30,20 @@ func CheckPattern(s string) error {
 		return bad
 	}
 	return nil
+}
+
+// checkPolicyPattern checks a pattern of a policy, which may also be an address
+// with a quoted local part, or postmaster without a domain. The null reverse-path
+// is always allowed there and can't be listed.
+func checkPolicyPattern(s string) error {
+	switch {
+	case s == "<>":
+		return errors.New("always allowed; leave it out")
+	case strings.HasPrefix(s, `"`), strings.EqualFold(s, "postmaster"):
+		if _, err := mail.ParseAddress(s); err != nil {
+			return errors.New("not an address")
+		}
+		return nil
+	}
+	return CheckPattern(s)
 }
