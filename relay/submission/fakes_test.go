@@ -408,3 +408,8 @@ func (c *client) begin() {
 	c.do("RCPT TO:<b@example.net>", "250 2.1.5")
 	c.do("DATA", "354 ")
 }
+
+// contextFor bounds what a test waits for.
+func contextFor(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), d)
+}

@@ -3,6 +3,7 @@ package submission
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"sync"
 )
@@ -14,9 +15,10 @@ const inputSize = 16 << 10
 var inputBuffers = sync.Pool{New: func() any { return new([inputSize]byte) }}
 
 var (
-	errLineTooLong = errors.New("line too long")
-	errBareLF      = errors.New("line ends in a bare LF")
-	errNeedMore    = errors.New("no whole line yet")
+	errLineTooLong  = errors.New("line too long")
+	errBareLF       = errors.New("line ends in a bare LF")
+	errNeedMore     = errors.New("no whole line yet")
+	errDisconnected = errors.New("client closed the connection")
 )
 
 // input is what the client has sent and nobody has looked at yet. An error of
@@ -67,6 +69,9 @@ func (in *input) fill() error {
 	}
 	n, err := in.conn.Read(in.array[in.w:])
 	in.w += n
+	if err == io.EOF {
+		err = errDisconnected // io.EOF is for content that has come to its end
+	}
 	in.err = err
 	if n > 0 {
 		return nil
