@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// backlogDomains is how many destinations a backlog is spread over.
-	backlogDomains = 1000
 	// backlogParts is how many parts it is injected in: the rate of the first
 	// is that of an almost empty queue.
 	backlogParts = 20
@@ -76,7 +74,7 @@ func (t *turn) fill(ctx context.Context, r *system.Relay, count int, ledger *loa
 	job := t.job(shape{size10K, 20, false}, r.Address)
 	job.Ledger = ledger
 	job.To = func(number int) []string {
-		domain, _ := system.Destination(number % backlogDomains)
+		domain, _ := system.Destination(number % system.Destinations)
 		return []string{"rcpt@" + domain}
 	}
 	meter.Quiet(ctx, quietPatience)
@@ -104,7 +102,7 @@ func (t *turn) fill(ctx context.Context, r *system.Relay, count int, ledger *loa
 func (t *turn) drain(ctx context.Context, r *system.Relay, ledger *load.Ledger, run *report.Run, port uint16) error {
 	sink := &load.Sink{Ledger: ledger}
 	var addresses []netip.Addr
-	for i := range backlogDomains {
+	for i := range system.Destinations {
 		_, address := system.Destination(i)
 		addresses = append(addresses, address)
 	}

@@ -51,8 +51,8 @@ func drawAxis(b *strings.Builder, top float64, width int) {
 	const steps = 5
 	for i := range steps + 1 {
 		v := top * float64(i) / steps
-		fmt.Fprintf(b, `<line x1="%d" x2="%d" y1="%.1f" y2="%[3].1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
-			plotLeft, width-20, height(v, top), plotLeft-6, height(v, top)+4, format(v))
+		fmt.Fprintf(b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
+			plotLeft, width-20, height(v, top), height(v, top), plotLeft-6, height(v, top)+4, format(v))
 	}
 }
 
@@ -65,7 +65,7 @@ func drawBar(b *strings.Builder, x, width int, colour string, s Summary, top flo
 		x, y, width, plotTop+plotHeight-y, colour, s)
 	middle := float64(x) + float64(width)/2
 	if s.Runs > 1 {
-		fmt.Fprintf(b, `<line x1="%.1f" x2="%[1].1f" y1="%.1f" y2="%.1f" stroke="black"/>`+"\n", middle, height(s.Min, top), height(s.Max, top))
+		fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="black"/>`+"\n", middle, middle, height(s.Min, top), height(s.Max, top))
 	}
 	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="middle" font-size="9">%s</text>`+"\n", middle, height(s.Max, top)-3, format(s.Median))
 }

@@ -59,7 +59,7 @@ func Install(ctx context.Context, commands ...string) error {
 // start as root.
 func CanRunPostfix() error {
 	if os.Geteuid() != 0 {
-		return errors.New("Postfix's master runs as root only: run the benchmark as root, or with -systems postrider")
+		return errors.New("only root can run Postfix: run the benchmark as root, or with -systems postrider")
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ bounce_queue_lifetime = 1d
 {{- if .Next}}
 relayhost = {{.Relayhost}}
 {{- else}}
-transport_maps = regexp:{{.Dir}}/etc/transport
+transport_maps = texthash:{{.Dir}}/etc/transport
 {{- end}}
 {{- if .Tuned}}
 default_process_limit = 200
@@ -107,7 +107,7 @@ func (p *Postfix) configure(r *Relay) error {
 	files := map[string]string{
 		"main.cf":   main.String(),
 		"master.cf": master,
-		"transport": fmt.Sprintf("/@%s$/ smtp:[127.1.$1.$2]:%d\n", destinationPattern, r.DestinationPort),
+		"transport": transportTable(r.DestinationPort),
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o644); err != nil {
@@ -118,6 +118,16 @@ func (p *Postfix) configure(r *Relay) error {
 		return p.configureAuth(etc)
 	}
 	return nil
+}
+
+// transportTable sends each destination's mail to its address.
+func transportTable(port uint16) string {
+	var text strings.Builder
+	for i := range Destinations {
+		domain, address := Destination(i)
+		fmt.Fprintf(&text, "%s smtp:[%s]:%d\n", domain, address, port)
+	}
+	return text.String()
 }
 
 func (p *Postfix) etc(r *Relay) string { return filepath.Join(r.Dir, "etc") }

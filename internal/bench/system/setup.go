@@ -24,6 +24,9 @@ type Setup struct {
 // User may log in where Setup.Auth is set.
 var User = load.Credentials{User: "sender@relay.example", Password: "bench-bench"}
 
+// Destinations is how many destinations there are.
+const Destinations = 1000
+
 // destinationsInNet is how many destinations share the third octet of their
 // addresses.
 const destinationsInNet = 250
@@ -39,9 +42,5 @@ func Destination(n int) (domain string, address netip.Addr) {
 func destinationAddress(third, fourth int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 1, byte(third), byte(fourth)})
 }
-
-// destinationPattern is the domains of Destination as a POSIX expression, with
-// the last two octets of the address as its groups.
-const destinationPattern = `d([0-9]+)-([0-9]+)\.bench\.example`
 
 const zoneOrigin = "bench.example"

@@ -76,7 +76,7 @@ func answer(w dns.ResponseWriter, query *dns.Msg) {
 	_ = w.WriteMsg(reply)
 }
 
-var destinationName = regexp.MustCompile(`^` + destinationPattern + `\.$`)
+var destinationName = regexp.MustCompile(`^d([0-9]+)-([0-9]+)\.bench\.example\.$`)
 
 // addressOf is the inverse of Destination.
 func addressOf(name string) (netip.Addr, bool) {
