@@ -55,6 +55,10 @@ func (s *Spool) commit(g *generation, c *queue.Change) error {
 		s.unpublish(c)
 		return err
 	}
+	if !w.sync {
+		w.sync = s.journal.full()
+	}
+	mark := s.journal.mark()
 	err := w.apply()
 	w.remember()
 	s.tally.add(w.deltas)
@@ -65,6 +69,11 @@ func (s *Spool) commit(g *generation, c *queue.Change) error {
 	if err = errors.Join(err, g.fence.failure()); err != nil {
 		s.doubt(c)
 		return wrap("writing the queue", err)
+	}
+	if w.sync {
+		s.journal.synced(mark)
+	} else {
+		s.journal.note(c)
 	}
 	for i := range c.Create {
 		c.Create[i].Content.(*stage).committed()
@@ -94,7 +103,7 @@ func (s *Spool) publish(c *queue.Change) error {
 	if !files {
 		return nil
 	}
-	if err := s.syncDir(s.fs.PathJoin(s.dir, contentName)); err != nil {
+	if err := syncDir(s.fs, s.fs.PathJoin(s.dir, contentName)); err != nil {
 		s.unpublish(c)
 		return err
 	}
@@ -149,12 +158,7 @@ func (w *writer) change(c *queue.Change) error {
 		}
 	}
 	for name, value := range c.Meta {
-		w.key = appendMetaKey(w.key[:0], name)
-		if value == nil {
-			w.delete(w.key)
-		} else {
-			w.set(w.key, value)
-		}
+		w.meta(name, value)
 	}
 	w.count()
 	return nil
@@ -169,9 +173,7 @@ func (w *writer) apply() error {
 		return w.g.db.Apply(w.batch, pebble.NoSync)
 	}
 	if w.batch.Empty() {
-		// A sync of nothing syncs what came before.
-		w.sync = false
-		return w.g.db.LogData(nil, syncOptions)
+		_ = w.batch.LogData(nil, nil) // a sync of nothing syncs what came before
 	}
 	return w.g.db.ApplyNoSyncWait(w.batch, syncOptions)
 }

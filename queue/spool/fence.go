@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,8 +108,18 @@ func (f *fence) pause(err error) error {
 	return err
 }
 
-// Create implements vfs.FS.
+// markerPrefix begins the names of files that say by their name which manifest
+// is the current one.
+const markerPrefix = "marker."
+
+// Create implements vfs.FS. Pebble makes a marker before it has synced the
+// directory that names what the marker points to. On a file system that doesn't
+// keep the order of directory entries a power cut could leave the one without
+// the other, so that is done first.
 func (f *fence) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(f.FS.PathBase(name), markerPrefix) {
+		f.try(func() error { return syncDir(f.FS, f.FS.PathDir(name)) })
+	}
 	return f.open(category, func() (vfs.File, error) { return f.FS.Create(name, category) })
 }
 

@@ -22,7 +22,7 @@ type generation struct {
 
 // Pauses between attempts to open the next generation.
 const (
-	reopenFirst = 50 * time.Millisecond
+	reopenFirst = 10 * time.Millisecond
 	reopenMost  = 2 * time.Second
 )
 
@@ -52,12 +52,15 @@ func (s *Spool) openGeneration() (*generation, error) {
 }
 
 // prepare checks the format, takes back what the generation before refused but
-// may have written, and counts.
+// may have written, repeats what it did but may have lost, and counts.
 func (s *Spool) prepare(g *generation) error {
 	if err := g.checkFormat(); err != nil {
 		return err
 	}
 	if err := s.takeBack(g); err != nil {
+		return err
+	}
+	if err := s.redo(g); err != nil {
 		return err
 	}
 	by, nothing, err := loadCounts(g.db)
@@ -225,6 +228,7 @@ func (s *Spool) takeBack(g *generation) error {
 			return err
 		}
 	}
+	w.count()
 	if err := g.apply(w.batch); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type reserve struct {
 	path string
 	size int64 // octets; none if it is not positive
 	log  *slog.Logger
+	now  func() time.Time
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -37,12 +38,12 @@ func (r *reserve) release() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.held {
-		return time.Since(r.released) < reservePause
+		return r.now().Sub(r.released) < reservePause
 	}
 	if err := r.fs.Remove(r.path); err != nil && !isNotExist(err) {
 		return false
 	}
-	r.held, r.released = false, time.Now()
+	r.held, r.released = false, r.now()
 	r.log.Error("the disk is full; new messages are refused until there is space", "event", "queue_disk_full", "released", r.size)
 	return true
 }
@@ -54,7 +55,7 @@ func (r *reserve) hold() bool {
 	if r.held || r.size <= 0 {
 		return true
 	}
-	if now := time.Now(); now.Sub(r.tried) >= reservePause {
+	if now := r.now(); now.Sub(r.tried) >= reservePause {
 		r.tried = now
 		if err := r.take(); err != nil {
 			r.log.Warn("no space for the queue's reserve", "event", "queue_reserve", "err", err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -34,6 +35,7 @@ type Spool struct {
 	reserve reserve
 	tally   tally
 	live    liveMessages
+	journal journal
 	damages damages
 
 	// mu guards current and down. It is held for reading while a generation
@@ -66,7 +68,7 @@ func Open(dir string, o Options) (*Spool, error) {
 		closing: make(chan struct{}),
 		kept:    make(chan struct{}),
 	}
-	s.reserve = reserve{fs: s.fs, path: s.fs.PathJoin(dir, reserveName), size: o.Reserve, log: s.log}
+	s.reserve = reserve{fs: s.fs, path: s.fs.PathJoin(dir, reserveName), size: o.Reserve, log: s.log, now: time.Now}
 	if err := s.makeDirectories(); err != nil {
 		return nil, wrap("making the spool", err)
 	}
@@ -95,14 +97,14 @@ func (s *Spool) makeDirectories() error {
 			return err
 		}
 	}
-	if err := s.syncDir(s.dir); err != nil {
+	if err := syncDir(s.fs, s.dir); err != nil {
 		return err
 	}
-	return s.syncDir(s.fs.PathDir(s.dir))
+	return syncDir(s.fs, s.fs.PathDir(s.dir))
 }
 
-func (s *Spool) syncDir(dir string) error {
-	d, err := s.fs.OpenDir(dir)
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return err
 	}

@@ -212,6 +212,15 @@ func (w *writer) erase(id mail.ID) error {
 	return nil
 }
 
+func (w *writer) meta(name string, value []byte) {
+	w.key = appendMetaKey(w.key[:0], name)
+	if value == nil {
+		w.delete(w.key)
+	} else {
+		w.set(w.key, value)
+	}
+}
+
 // message returns what is known about a message, or reads it.
 func (w *writer) message(id mail.ID) (*touchedMessage, error) {
 	for i := range w.messages {

@@ -256,3 +256,14 @@ func verify(ctx context.Context, s queue.Store) error {
 	})
 	return errors.Join(append(all, err)...)
 }
+
+// Larger returns how many messages have a content larger than size octets.
+func (m *Model) Larger(size int) int {
+	n := 0
+	for _, message := range m.messages {
+		if len(message.Content) > size {
+			n++
+		}
+	}
+	return n
+}
