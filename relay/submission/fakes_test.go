@@ -275,13 +275,15 @@ func start(t testing.TB, change func(*Options, *bench)) *bench {
 }
 
 // testTLS holds a certificate for localhost.
-var testTLS = func() *tls.Config {
+var testTLS = newTestTLS(1)
+
+func newTestTLS(serial int64) *tls.Config {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -289,7 +291,7 @@ var testTLS = func() *tls.Config {
 		panic(err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-}()
+}
 
 // client speaks SMTP by hand.
 type client struct {

@@ -175,6 +175,7 @@ func (s *session) line() (string, error) {
 		return "", io.EOF
 	}
 	var deadline time.Time
+	hurried := false
 	for {
 		b, err := s.in.line()
 		if err == nil {
@@ -184,13 +185,15 @@ func (s *session) line() (string, error) {
 			return "", err
 		}
 		if deadline.IsZero() {
-			now := time.Now()
-			deadline = now.Add(limits.CommandTimeout)
+			deadline = time.Now().Add(limits.CommandTimeout)
 			if last := s.began.Add(limits.SessionTimeout); limits.SessionTimeout > 0 && last.Before(deadline) {
 				deadline = last
 			}
-			if err == errBareLF && deadline.After(now.Add(bareLFPatience)) {
-				deadline = now.Add(bareLFPatience)
+		}
+		if err == errBareLF && !hurried {
+			hurried = true
+			if soon := time.Now().Add(bareLFPatience); soon.Before(deadline) {
+				deadline = soon
 			}
 		}
 		if err := s.fill(deadline); err != nil {

@@ -1,0 +1,241 @@
+package submission
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+)
+
+func mustPrefix(a [4]byte) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4(a), 32) }
+
+func TestTooManyConnections(t *testing.T) {
+	for _, row := range []struct {
+		why    string
+		change func(*Options, *bench)
+		want   string
+	}{
+		{"in all", func(o *Options, _ *bench) { o.Limits.MaxConnections = 2 }, "421 4.3.2 "},
+		{"from an address", func(o *Options, _ *bench) { o.Limits.MaxConnectionsPerAddress = 2 }, "421 4.7.0 "},
+		{"of an identity", func(o *Options, _ *bench) {
+			o.Listeners[0].Auth, o.Limits.MaxConnectionsPerIdentity = config.AuthNone, 2
+		}, "421 4.7.0 "},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			b := start(t, row.change)
+			first := b.dial(t)
+			b.dial(t)
+			c := b.connect(t)
+			c.want(row.want)
+			c.closed()
+			if e := b.events.of(mail.EventRejected); len(e) != 1 || e[0].Reply.Code != 421 {
+				t.Errorf("events tell %+v", e)
+			}
+			// Who leaves makes room.
+			first.do("QUIT", "221 ")
+			first.closed()
+			for {
+				c := b.connect(t)
+				if strings.HasPrefix(c.reply(), "220 ") {
+					return
+				}
+			}
+		})
+	}
+	t.Run("of an identity, by AUTH", func(t *testing.T) {
+		b := start(t, func(o *Options, b *bench) { b.judge.connections = 1 })
+		b.dial(t).login()
+		c := b.dial(t)
+		c.do("EHLO x", "250-")
+		c.do("AUTH PLAIN "+alicePlain, "421 4.7.0 ")
+		c.closed()
+		other := b.dial(t)
+		other.do("EHLO x", "250-")
+		other.do("AUTH PLAIN "+encode("\x00alice2\x00secret"), "235 ")
+	})
+	t.Run("with implicit TLS", func(t *testing.T) {
+		b := start(t, func(o *Options, _ *bench) { o.Listeners[0].TLS, o.Limits.MaxConnections = config.TLSImplicit, 1 })
+		c := b.connect(t)
+		c.encrypt()
+		c.want("220 ")
+		c = b.connect(t)
+		c.encrypt()
+		c.want("421 4.3.2 ")
+	})
+}
+
+func TestAddressKey(t *testing.T) {
+	for _, row := range []struct {
+		why, a, b string
+		same      bool
+	}{
+		{"two IPv4 addresses", "192.0.2.1", "192.0.2.2", false},
+		{"two IPv6 addresses of a host", "2001:db8:0:1::1", "2001:db8:0:1::2", true},
+		{"two IPv6 networks", "2001:db8:0:1::1", "2001:db8:0:2::1", false},
+	} {
+		if same := keyOf(netip.MustParseAddr(row.a)) == keyOf(netip.MustParseAddr(row.b)); same != row.same {
+			t.Errorf("%s: the same is %v", row.why, same)
+		}
+	}
+}
+
+// TestCommandsWithoutProgress: floods end, and a session that gets mail through
+// may send as many commands as it likes.
+func TestCommandsWithoutProgress(t *testing.T) {
+	for _, row := range []struct {
+		why, command string
+		most         int
+	}{
+		{"NOOP", "NOOP", wasteLimit},
+		{"RSET", "RSET", wasteLimit},
+		{"EHLO", "EHLO x", wasteLimit},
+		{"VRFY", "VRFY a", wasteLimit},
+		{"nonsense", "XYZZY", wasteLimit / wasteError},
+		{"MAIL without AUTH", "MAIL FROM:<a@example.com>", wasteLimit / wasteError},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			c := start(t, nil).dial(t)
+			c.do("EHLO x", "250-")
+			c.send(strings.Repeat(row.command+"\r\n", row.most+10))
+			for i := 0; ; i++ {
+				if r := c.reply(); strings.HasPrefix(r, "421 4.7.0 ") {
+					break
+				}
+				if i > row.most {
+					t.Fatalf("%d commands were answered", i)
+				}
+			}
+			c.closed()
+		})
+	}
+	t.Run("with progress", func(t *testing.T) {
+		c := start(t, nil).dial(t)
+		c.login()
+		for range 5 {
+			for range wasteLimit / 2 {
+				c.do("NOOP", "250 ")
+			}
+			c.begin()
+			c.do("x: y\r\n\r\nbody\r\n.", "250 ")
+		}
+	})
+}
+
+func TestTooManyRecipients(t *testing.T) {
+	b := start(t, func(o *Options, _ *bench) { o.Limits.MaxRecipients = 3 })
+	c := b.dial(t)
+	c.login()
+	c.do("MAIL FROM:<a@example.com>", "250 ")
+	for i := range 3 {
+		c.do(fmt.Sprintf("RCPT TO:<b%d@example.net>", i), "250 ")
+	}
+	c.do("RCPT TO:<b3@example.net>", "452 4.5.3 ")
+	c.do("DATA", "354 ")
+	c.do("x: y\r\n\r\nbody\r\n.", "250 ")
+	if n := len(b.queue.all()[0].envelope.Recipients); n != 3 {
+		t.Errorf("%d recipients", n)
+	}
+}
+
+// TestTimeouts: each clock of a session is answered with 421.
+func TestTimeouts(t *testing.T) {
+	const short = 60 * time.Millisecond
+	for _, row := range []struct {
+		why   string
+		limit func(*config.Submission)
+		act   func(*client)
+		want  string
+	}{
+		{"no command", func(l *config.Submission) { l.CommandTimeout = short }, func(*client) {}, "421 4.4.2 Timeout"},
+		{"half a command", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) { c.send("NOO") }, "421 4.4.2 Timeout"},
+		{"in the middle of AUTH", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) {
+			c.do("EHLO x", "250-")
+			c.do("AUTH LOGIN", "334 ")
+		}, "421 4.4.2 Timeout"},
+		{"in a transaction", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) {
+			c.login()
+			c.do("MAIL FROM:<a@example.com>", "250 ")
+		}, "421 4.4.2 Timeout"},
+		{"session", func(l *config.Submission) { l.SessionTimeout = short }, func(c *client) { c.do("EHLO x", "250-") }, "421 4.4.2 Session"},
+		{"between two chunks", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) {
+			c.login()
+			c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\n" + bdat("x: y\r\n", false))
+			c.want("250 ")
+			c.want("250 ")
+			c.want("250 ")
+		}, "421 4.4.2 Timeout"},
+		{"inside of a chunk", func(l *config.Submission) { l.DataTimeout = short }, func(c *client) {
+			c.login()
+			c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nBDAT 1000 LAST\r\nQUIT\r\n")
+			c.want("250 ")
+			c.want("250 ")
+		}, "421 4.4.2 Timeout"},
+		{"a bare LF that waits for an answer", func(l *config.Submission) { l.CommandTimeout = time.Minute }, func(c *client) { c.send("EHLO x\n") }, "500 5.5.2 Commands must end in CR LF"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			b := start(t, func(o *Options, _ *bench) { row.limit(&o.Limits) })
+			c := b.dial(t)
+			row.act(c)
+			c.want(row.want)
+			c.closed()
+			if n := len(b.queue.all()); n != 0 {
+				t.Errorf("%d messages were accepted", n)
+			}
+		})
+	}
+}
+
+// TestTimeoutInData: after a timeout the rest of the body is never read as
+// commands, however long the client goes on.
+func TestTimeoutInData(t *testing.T) {
+	for _, row := range []struct {
+		why   string
+		limit func(*config.Submission)
+	}{
+		{"a block that doesn't come", func(l *config.Submission) { l.DataTimeout = 60 * time.Millisecond }},
+		{"content that never ends", func(l *config.Submission) { l.MessageTimeout = 60 * time.Millisecond }},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			b := start(t, func(o *Options, _ *bench) { row.limit(&o.Limits) })
+			c := b.dial(t)
+			c.login()
+			c.begin()
+			c.send("x: y\r\n\r\nbody\r\n")
+			c.want("421 4.4.2 ")
+			_, _ = c.conn.Write([]byte("\r\nRSET\r\n" + smuggled + "NOOP\r\n"))
+			c.closed()
+			if n := len(b.queue.all()); n != 0 {
+				t.Errorf("%d messages were accepted", n)
+			}
+		})
+	}
+}
+
+// TestIdleClientsCostNobody: with many idle and slow clients a normal one is
+// served as before.
+func TestIdleClientsCostNobody(t *testing.T) {
+	b := start(t, nil)
+	var clients sync.WaitGroup
+	for i := range 200 {
+		clients.Go(func() {
+			c := b.dial(t)
+			if i%4 == 0 {
+				c.send("EHLO slo")
+			}
+		})
+	}
+	clients.Wait()
+	c := b.dial(t)
+	began := time.Now()
+	c.login()
+	c.begin()
+	c.do("x: y\r\n\r\nbody\r\n.", "250 ")
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+}

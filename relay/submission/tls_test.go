@@ -1,0 +1,134 @@
+package submission
+
+import (
+	"crypto/tls"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+)
+
+// TestCommandsBehindStartTLS: what was sent in clear behind STARTTLS is thrown
+// away, whether the handshake succeeds or not.
+func TestCommandsBehindStartTLS(t *testing.T) {
+	injected := "EHLO evil\r\nAUTH PLAIN " + alicePlain + "\r\nMAIL FROM:<a@example.com>\r\n"
+	t.Run("and the handshake succeeds", func(t *testing.T) {
+		c := start(t, nil).dial(t)
+		c.do("EHLO x", "250-")
+		c.send("STARTTLS\r\n" + injected)
+		c.want("220 2.0.0 ")
+		if n := c.r.Buffered(); n != 0 {
+			t.Fatalf("%d octets came in clear behind the answer", n)
+		}
+		c.encrypt()
+		c.do("MAIL FROM:<a@example.com>", "503 5.5.1 ") // not even EHLO was said
+	})
+	t.Run("and there is no handshake", func(t *testing.T) {
+		b := start(t, nil)
+		c := b.dial(t)
+		c.do("EHLO x", "250-")
+		c.do("STARTTLS", "220 2.0.0 ")
+		c.send(injected)
+		if line, err := c.r.ReadString('\n'); err == nil && !strings.HasPrefix(line, "\x15") { // a TLS alert may come
+			t.Fatalf("got %q, want the connection closed", line)
+		}
+	})
+}
+
+// TestStartTLSForgets: what was learned in clear is learned anew.
+func TestStartTLSForgets(t *testing.T) {
+	b := start(t, nil)
+	c := b.dial(t)
+	c.login()
+	c.do("MAIL FROM:<a@example.com>", "250 ")
+	c.secure()
+	c.do("RCPT TO:<b@example.net>", "503 5.5.1 ")
+	c.do("EHLO x", "250-")
+	c.do("MAIL FROM:<a@example.com>", "530 5.7.0 ")
+	c.do("STARTTLS", "503 5.5.1 ")
+	c.do("AUTH PLAIN "+alicePlain, "235 ") // not "already authenticated"
+	c.begin()
+	c.do("x: y\r\n\r\nbody\r\n.", "250 2.0.0 queued")
+	c.do("QUIT", "221 ")
+	c.closed()
+	if id := b.queue.all()[0].envelope.Identity; id.TLS != "TLSv1.3" || id.Name != "alice" || id.Listener != "test" || id.Helo != "x" || !id.Remote.IsValid() {
+		t.Errorf("identity is %+v", id)
+	}
+}
+
+func TestImplicitTLS(t *testing.T) {
+	b := start(t, func(o *Options, _ *bench) {
+		o.Listeners[0].TLS, o.Listeners[0].AllowInsecureAuth = config.TLSImplicit, false
+	})
+	c := b.connect(t)
+	c.encrypt()
+	c.want("220 ")
+	if r := c.do("EHLO x", "250-"); strings.Contains(r, "STARTTLS") {
+		t.Error("STARTTLS is offered under TLS")
+	}
+	c.login()
+	c.do("MAIL FROM:<a@example.com> REQUIRETLS", "250 ")
+	c.do("RCPT TO:<b@example.net>", "250 ")
+	c.do("DATA", "354 ")
+	c.do("x: y\r\n\r\nbody\r\n.", "250 2.0.0 queued")
+	if e := b.queue.all()[0].envelope; !e.RequireTLS {
+		t.Error("REQUIRETLS was lost")
+	}
+	t.Run("a client that speaks in clear gets no answer", func(t *testing.T) {
+		c := b.connect(t)
+		c.send("EHLO x\r\n")
+		if line, err := c.r.ReadString('\n'); err == nil && strings.HasPrefix(line, "220") {
+			t.Fatalf("got %q", line)
+		}
+	})
+	t.Run("a pipelined session under TLS", func(t *testing.T) {
+		c := b.connect(t)
+		c.encrypt()
+		c.want("220 ")
+		c.login()
+		c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n")
+		c.want("250 ")
+		c.want("250 ")
+		c.want("354 ")
+		c.send("x: y\r\n\r\n" + strings.Repeat("0123456789\r\n", 20_000) + ".\r\nQUIT\r\n")
+		c.want("250 ")
+		c.want("221 ")
+		c.closed()
+	})
+}
+
+// TestCertificateReload: the next handshake shows the new certificate.
+func TestCertificateReload(t *testing.T) {
+	var current atomic.Pointer[tls.Config]
+	current.Store(testTLS)
+	b := start(t, func(o *Options, _ *bench) { o.TLS = func() *tls.Config { return current.Load() } })
+	serial := func() string {
+		c := b.dial(t)
+		c.do("EHLO x", "250-")
+		c.secure()
+		return string(c.conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw)
+	}
+	before := serial()
+	current.Store(newTestTLS(2))
+	if serial() == before {
+		t.Error("the old certificate is still shown")
+	}
+	current.Store(nil)
+	c := b.dial(t)
+	if r := c.do("EHLO x", "250-"); strings.Contains(r, "STARTTLS") {
+		t.Error("STARTTLS is offered without a certificate")
+	}
+	c.do("STARTTLS", "454 4.7.0 ")
+	c.do("NOOP", "250 ")
+}
+
+// TestHandshakeTimeout: a client that never begins its handshake has to go.
+func TestHandshakeTimeout(t *testing.T) {
+	b := start(t, func(o *Options, _ *bench) {
+		o.Listeners[0].TLS = config.TLSImplicit
+		o.Limits.CommandTimeout = 50 * time.Millisecond
+	})
+	b.connect(t).closed()
+}
