@@ -32,7 +32,8 @@ func (m *Model) Clone() *Model {
 	return &Model{maps.Clone(m.messages), maps.Clone(m.deliveries), maps.Clone(m.meta)}
 }
 
-func (m *Model) create(n *Message) {
+// Add adds a message.
+func (m *Model) Add(n *Message) {
 	m.messages[n.Envelope.ID] = n
 	for _, d := range n.Deliveries {
 		m.deliveries[d.DeliveryKey] = d

@@ -92,7 +92,7 @@ func (sc *Script) accept() *Step {
 func (sc *Script) settle(name string, n *Message, d *queue.Delivery) *Step {
 	after := sc.Model.Clone()
 	if n != nil {
-		after.create(n)
+		after.Add(n)
 	}
 	if d != nil {
 		after.remove(d.DeliveryKey)

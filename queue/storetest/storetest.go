@@ -77,7 +77,7 @@ func expect(t testing.TB, s queue.Store, ms ...*Message) {
 	t.Helper()
 	model := NewModel()
 	for _, m := range ms {
-		model.create(m)
+		model.Add(m)
 	}
 	if err := model.Compare(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func contents(t *testing.T, s *reopener, r *rand.Rand) {
 	s.reopen(t)
 	model := NewModel()
 	for _, m := range all {
-		model.create(m)
+		model.Add(m)
 	}
 	if err := model.Compare(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -322,7 +322,7 @@ func lanes(t *testing.T, s *reopener, r *rand.Rand) {
 		d.Attempts = i % 4
 		d.Due = Start.Add(time.Duration(100-i) * time.Second)
 		m.Create(t, s)
-		model.create(m)
+		model.Add(m)
 	}
 	if err := model.Compare(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -343,7 +343,7 @@ func states(t *testing.T, s *reopener, r *rand.Rand) {
 			d.State = queue.State((i + j) % 5)
 		}
 		m.Create(t, s)
-		model.create(m)
+		model.Add(m)
 	}
 	if err := model.Compare(t.Context(), s); err != nil {
 		t.Fatal(err)
