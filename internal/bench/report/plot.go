@@ -75,13 +75,13 @@ func height(v, top float64) float64 {
 	return plotTop + plotHeight*(1-v/top)
 }
 
-// niceCeiling rounds up to 1, 2 or 5 times a power of ten.
+// niceCeiling rounds up to a figure that five steps divide well.
 func niceCeiling(v float64) float64 {
 	if v <= 0 {
 		return 1
 	}
 	power := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, step := range []float64{1, 2, 5} {
+	for _, step := range []float64{1, 1.5, 2, 3, 4, 5, 6, 8} {
 		if v <= step*power {
 			return step * power
 		}

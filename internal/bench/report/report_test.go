@@ -44,6 +44,9 @@ func TestTable(t *testing.T) {
 func TestPlot(t *testing.T) {
 	svg := sample().Plot("Messages a second <end to end>", "delivered")
 	golden(t, "plot.svg", svg)
+	if strings.Contains(svg, "%!") {
+		t.Error("a format went wrong")
+	}
 	d := xml.NewDecoder(strings.NewReader(svg))
 	for {
 		if _, err := d.Token(); errors.Is(err, io.EOF) {
