@@ -57,7 +57,13 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return Address{}, ErrBadDomain
 	}
-	return Address{Local: local, Domain: d}, nil
+	a := Address{Local: local, Domain: d}
+	// A-labels may be longer than the U-labels they came from, and what is
+	// written must be readable again.
+	if len(s)+len(d.name)-len(rest[1:]) > MaxPath-2 {
+		return Address{}, ErrPathLength
+	}
+	return a, nil
 }
 
 // MustParseAddress is ParseAddress for constants; it panics on a bad address.
@@ -132,7 +138,11 @@ func validDotString(s string) bool {
 }
 
 // String returns the address as it stands in a path, quoted where it must be.
+// It is empty for the zero Address.
 func (a Address) String() string {
+	if a.IsZero() {
+		return ""
+	}
 	local := a.Local
 	if !validDotString(local) {
 		local = quote(local)

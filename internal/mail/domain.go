@@ -9,9 +9,14 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// MaxDomain is the most octets a domain name may have in a path (RFC 5321
-// 4.5.3.1.2).
-const MaxDomain = 255
+// MaxDomain is the most octets a domain name may have. RFC 5321 4.5.3.1.2 says
+// 255, but that is a name's length in DNS messages (RFC 1035 2.3.4), which leaves
+// 253 for the text: a longer one can't be looked up.
+const MaxDomain = 253
+
+// maxUnicode bounds what is given to the conversion of U-labels, whose time
+// grows with the square of the length. Four octets a code point is the most.
+const maxUnicode = 4 * MaxDomain
 
 // Domain is a domain name in lower-case A-labels without a trailing dot, or an
 // address literal in brackets. The zero Domain means none. Domains are
@@ -45,7 +50,7 @@ func ParseDomain(s string) (Domain, error) {
 	}
 	name := strings.ToLower(s)
 	if !ascii {
-		if !utf8.ValidString(s) {
+		if len(s) > maxUnicode || !utf8.ValidString(s) {
 			return Domain{}, errDomain
 		}
 		var err error

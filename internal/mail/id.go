@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -13,8 +14,13 @@ type ID [16]byte
 
 // NewID makes an ID for a message that arrives at t. It is safe for concurrent
 // use; the random part (80 bits) comes from the operating system.
+//
+// The library's own default is math/rand seeded with the time: two replicas may
+// start with one seed, and a client could guess the next ID from its own.
 func NewID(t time.Time) ID {
-	return ID(ulid.MustNewDefault(t))
+	id := FirstID(t)
+	rand.Read(id[6:]) // never fails (crypto/rand)
+	return id
 }
 
 // FirstID returns the smallest ID of a message that arrives at t, a bound for

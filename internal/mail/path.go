@@ -25,24 +25,37 @@ func ParsePath(s string) (Path, error) {
 	if len(s) > MaxPath {
 		return Path{}, ErrPathLength
 	}
-	if inner[0] == '@' {
-		route, mailbox, found := strings.Cut(inner, ":")
-		if !found {
-			return Path{}, ErrSyntax
+	for inner[0] == '@' {
+		var err error
+		if inner, err = cutHop(inner[1:]); err != nil {
+			return Path{}, err
 		}
-		for _, hop := range strings.Split(route, ",") {
-			name, ok := strings.CutPrefix(hop, "@")
-			if !ok {
-				return Path{}, ErrSyntax
-			}
-			if _, err := ParseDomain(name); err != nil {
-				return Path{}, ErrBadDomain
-			}
-		}
-		inner = mailbox
 	}
 	a, err := ParseAddress(inner)
-	return Path{a}, err
+	if err != nil {
+		return Path{}, err
+	}
+	return Path{a}, nil
+}
+
+// cutHop checks the domain of one hop of a source route and returns what stands
+// behind it: the next hop with its "@", or the mailbox. Both are never empty.
+func cutHop(s string) (rest string, err error) {
+	end := strings.IndexAny(s, ",:")
+	if strings.HasPrefix(s, "[") { // an IPv6 literal has colons of its own
+		end = strings.IndexByte(s, ']') + 1
+	}
+	if end <= 0 || end+1 >= len(s) {
+		return "", ErrSyntax
+	}
+	if _, err := ParseDomain(s[:end]); err != nil {
+		return "", ErrBadDomain
+	}
+	rest = s[end+1:]
+	if more := rest[0] == '@'; s[end] == ',' && more || s[end] == ':' && !more {
+		return rest, nil
+	}
+	return "", ErrSyntax
 }
 
 // IsNull reports whether p is the null reverse-path.
