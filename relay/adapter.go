@@ -1,0 +1,56 @@
+package relay
+
+import (
+	"context"
+
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/relay/submission"
+	"github.com/postrider/postrider/routing"
+)
+
+// The rooms don't know each other; what one needs of another is joined here.
+
+// recorders hands each event to all of its views.
+type recorders []mail.Recorder
+
+func (all recorders) Record(e mail.Event) {
+	for _, r := range all {
+		r.Record(e)
+	}
+}
+
+// destinations names destinations by a route table.
+type destinations struct {
+	table *routing.Table
+}
+
+func (d destinations) Destination(e *mail.Envelope, rcpt mail.Address) queue.Destination {
+	route := d.table.Match(e, rcpt)
+	return queue.Destination{Route: route.Name, Domain: route.Domain(rcpt)}
+}
+
+// receiver lets sessions put messages into the queue.
+type receiver struct {
+	queue *queue.Queue
+}
+
+func (r receiver) Receive(ctx context.Context) (submission.Incoming, error) {
+	in, err := r.queue.Receive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return incoming{in}, nil
+}
+
+type incoming struct {
+	*queue.Incoming
+}
+
+func (in incoming) Commit(ctx context.Context, e *mail.Envelope, d submission.Disposition) error {
+	disposition := queue.Deliver
+	if d == submission.Capture {
+		disposition = queue.Capture
+	}
+	return in.Incoming.Commit(ctx, e, disposition)
+}

@@ -1,0 +1,129 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/relay/admin"
+	"github.com/postrider/postrider/routing"
+)
+
+// explain tells what would happen to a message, by the code that would do it,
+// and does none of it: nothing is counted, connected to or kept.
+func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanation, error) {
+	e, rcpt, err := question(q)
+	if err != nil {
+		return nil, err
+	}
+	rules := r.rules.Load()
+	x := &admin.Explanation{Verdict: "accepted"}
+	if err := verdict(rules.policy, e, rcpt); err != nil {
+		x.Verdict = "refused: " + mail.ReplyOf(err, mail.Reply{Text: err.Error()}).String()
+	}
+	plan := rules.policy.Plan(&e.Identity)
+	x.Policy = plan.Policy
+	x.Rewrites = rewrites(plan)
+	if plan.Rewrite.ReversePath != nil {
+		e.From = mail.Path{Address: *plan.Rewrite.ReversePath}
+	}
+	if plan.Environment == config.EnvironmentRedirect && len(plan.RedirectTo) > 0 {
+		rcpt = plan.RedirectTo[0]
+	}
+
+	route, steps := rules.table.Explain(e, rcpt)
+	x.Route, x.TLS = route.Name, string(route.TLS)
+	x.Destination = destinations{rules.table}.Destination(e, rcpt).String()
+	found, err := r.router().Explain(ctx, route, route.Domain(rcpt))
+	if err != nil {
+		x.Fault = err.Error()
+	}
+	for _, s := range append(steps, found.Steps...) {
+		x.Steps = append(x.Steps, admin.ExplanationStep{
+			What: s.What, Result: s.Result, TTL: s.TTL.Seconds(), TookMS: float64(s.Took.Microseconds()) / 1000,
+		})
+	}
+	for i := range found.Hops {
+		x.Hops = append(x.Hops, explainHop(&found.Hops[i]))
+	}
+	x.Retry = retryPlan(rules.config.Retry)
+	return x, nil
+}
+
+// router returns the router in force.
+func (r *Relay) router() *routing.Router {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	return r.network.router
+}
+
+// question reads what explain is asked.
+func question(q admin.Question) (*mail.Envelope, mail.Address, error) {
+	rcpt, err := mail.ParseAddress(q.To)
+	if err != nil {
+		return nil, rcpt, fmt.Errorf("--to %s: %w", q.To, err)
+	}
+	e := &mail.Envelope{Recipients: []mail.Recipient{{Address: rcpt}}}
+	e.Identity.Name = q.As
+	if q.From != "" && q.From != "<>" {
+		from, err := mail.ParseAddress(q.From)
+		if err != nil {
+			return nil, rcpt, fmt.Errorf("--from %s: %w", q.From, err)
+		}
+		e.From = mail.Path{Address: from}
+	}
+	return e, rcpt, nil
+}
+
+func verdict(p policy.Judge, e *mail.Envelope, rcpt mail.Address) error {
+	if err := p.Sender(&e.Identity, e.From, 0); err != nil {
+		return err
+	}
+	return p.Recipient(&e.Identity, e.From, rcpt, 0)
+}
+
+// rewrites tells what a policy would change.
+func rewrites(v policy.Verdict) []string {
+	var list []string
+	if a := v.Rewrite.ReversePath; a != nil {
+		list = append(list, fmt.Sprintf("reverse-path becomes <%s>", a))
+	}
+	if a := v.Rewrite.From; a != nil {
+		list = append(list, fmt.Sprintf("From becomes %s; the old one becomes Reply-To if there is none", a))
+	}
+	switch v.Environment {
+	case config.EnvironmentRedirect:
+		var to []string
+		for _, a := range v.RedirectTo {
+			to = append(to, a.String())
+		}
+		list = append(list, "redirected to "+strings.Join(to, ", "))
+	case config.EnvironmentCapture:
+		list = append(list, "captured: kept until an operator releases it")
+	}
+	return list
+}
+
+func explainHop(h *routing.NextHop) admin.ExplanationHop {
+	x := admin.ExplanationHop{Host: h.Host, Port: h.Port}
+	for _, a := range h.Addresses {
+		x.Addresses = append(x.Addresses, a.String())
+	}
+	return x
+}
+
+func retryPlan(c config.Retry) string {
+	var after []string
+	for _, d := range c.Intervals {
+		after = append(after, config.FormatDuration(d))
+	}
+	s := fmt.Sprintf("after %s, then every %s; returned after %s", strings.Join(after, ", "),
+		after[len(after)-1], config.FormatDuration(c.Lifetime))
+	if c.WarnAfter > 0 {
+		s += "; the sender is told of the delay after " + config.FormatDuration(c.WarnAfter)
+	}
+	return s
+}

@@ -1,0 +1,57 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/relay/admin"
+)
+
+// oldestTimeout bounds how long a scrape waits for the oldest message.
+const oldestTimeout = time.Second
+
+// meter counts what delivery tells besides its events.
+type meter struct {
+	metrics *admin.Metrics
+}
+
+func (m meter) Handshake(_, _ string, err error) { m.metrics.Handshake("client", err) }
+func (m meter) InDoubt(string)                   { m.metrics.InDoubt() }
+func (m meter) Session(string, bool)             {}
+
+// source gives the metrics what is only known when they are asked for.
+func (r *Relay) source() admin.Source {
+	return admin.Source{
+		Queue:             r.queueGauges,
+		Routes:            r.suspendedRoutes,
+		CertificateExpiry: func() time.Time { return r.rules.Load().certificate.expires },
+	}
+}
+
+func (r *Relay) queueGauges() admin.QueueGauges {
+	totals := r.queue.Totals()
+	g := admin.QueueGauges{Deliveries: make(map[string]int64), Bytes: totals.Bytes}
+	for _, states := range totals.By {
+		for state, t := range states {
+			g.Deliveries[state.String()] += t.Deliveries
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), oldestTimeout)
+	defer cancel()
+	g.Oldest, _ = r.queue.Oldest(ctx) // unknown is shown as none; /readyz tells of a failing disk
+	return g
+}
+
+func (r *Relay) suspendedRoutes() map[string]bool {
+	suspended := make(map[string]bool)
+	for _, route := range r.rules.Load().table.Routes() {
+		suspended[route.Name] = false
+	}
+	for _, d := range r.queue.Destinations() {
+		if d.Status == queue.Suspended {
+			suspended[d.Route] = true
+		}
+	}
+	return suspended
+}

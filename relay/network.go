@@ -1,0 +1,97 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/relay/admin"
+	"github.com/postrider/postrider/routing"
+)
+
+// network is what finds hosts: a resolver and a router over it. It belongs to
+// the settings it was made of; a reload that changes them makes another.
+type network struct {
+	resolver *routing.Resolver
+	router   *routing.Router
+}
+
+func newNetwork(c *config.Config, m *admin.Metrics, log *slog.Logger) *network {
+	resolver := routing.NewResolver(c.DNS, func(_ routing.Type, took time.Duration, _ error) { m.Asked(took) })
+	return &network{
+		resolver: resolver,
+		router: routing.NewRouter(resolver, routing.Options{
+			Hostname:        c.Hostname,
+			Listening:       listening(c.Listeners),
+			Interfaces:      interfaces(),
+			Port:            c.Delivery.Port,
+			IPv6:            c.Delivery.IPv6,
+			AddressLiterals: c.Delivery.AddressLiterals,
+			Log:             log,
+		}),
+	}
+}
+
+func (n *network) close() { n.resolver.Close() }
+
+// sameNetwork reports whether a network made of a would be one made of b.
+func sameNetwork(a, b *config.Config) bool {
+	return a.Hostname == b.Hostname && reflect.DeepEqual(a.DNS, b.DNS) && reflect.DeepEqual(a.Listeners, b.Listeners) &&
+		a.Delivery.Port == b.Delivery.Port && a.Delivery.IPv6 == b.Delivery.IPv6 && a.Delivery.AddressLiterals == b.Delivery.AddressLiterals
+}
+
+// listening returns the addresses of the listeners that are on the network.
+func listening(listeners []config.Listener) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, l := range listeners {
+		host, port, err := net.SplitHostPort(l.Address)
+		if err != nil {
+			continue // a unix socket
+		}
+		if host == "" {
+			host = "0.0.0.0"
+		}
+		if addr, err := netip.ParseAddrPort(net.JoinHostPort(host, port)); err == nil {
+			list = append(list, addr)
+		}
+	}
+	return list
+}
+
+// interfaces returns the addresses of this host.
+func interfaces() []netip.Addr {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // only loops of mail are noticed later, by their Received fields
+	}
+	var list []netip.Addr
+	for _, a := range found {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			list = append(list, prefix.Addr())
+		}
+	}
+	return list
+}
+
+// nextHops answers delivery's questions from one route table and one network.
+type nextHops struct {
+	table  *routing.Table
+	router *routing.Router
+}
+
+func (n nextHops) Match(e *mail.Envelope, rcpt mail.Address) *routing.Route {
+	return n.table.Match(e, rcpt)
+}
+
+func (n nextHops) Plan(ctx context.Context, r *routing.Route, domain mail.Domain) (*routing.Plan, error) {
+	return n.router.Plan(ctx, r, domain)
+}
+
+func (n nextHops) Report(hop *routing.NextHop, addr netip.Addr, ok bool) {
+	n.router.Report(hop, addr, ok)
+}

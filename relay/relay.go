@@ -1,0 +1,221 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/eventlog"
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/queue/spool"
+	"github.com/postrider/postrider/relay/admin"
+	"github.com/postrider/postrider/relay/delivery"
+	"github.com/postrider/postrider/relay/submission"
+)
+
+// Options is what a relay is made of.
+type Options struct {
+	Config *config.Config
+	// Load reads the configuration anew for a reload, from where Config came.
+	Load func() (*config.Config, error)
+	// Log takes events and the program's own lines. It stays its caller's.
+	Log   *eventlog.Log
+	Build admin.Build
+}
+
+// Relay is a running relay, or one that may be started.
+type Relay struct {
+	load    func() (*config.Config, error)
+	log     *eventlog.Log
+	logger  *slog.Logger
+	carried carried
+	rules   atomic.Pointer[rules]
+	metrics *admin.Metrics
+
+	spool      *spool.Spool
+	queue      *queue.Queue
+	network    *network
+	courier    *delivery.Courier
+	submission *submission.Server
+	admin      *admin.Server
+	control    *admin.Control
+
+	reloading sync.Mutex // held by Reload
+	watching  sync.WaitGroup
+	unwatch   context.CancelFunc
+	stopping  sync.Once
+	stopped   error // what Stop returns
+}
+
+// Open takes the state directory, recovers the queue and builds everything, but
+// starts nothing. The error is a *spool.LockedError if another process has the
+// state directory. After an error there is nothing to close.
+func Open(o Options) (*Relay, error) {
+	c := o.Config
+	r := &Relay{
+		load: o.Load, log: o.Log, logger: o.Log.Logger(),
+		carried: carried{counters: policy.NewCounters(), passwords: policy.NewPasswords()},
+	}
+	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	rules, err := newRules(c, r.carried)
+	if err != nil {
+		return nil, err
+	}
+	r.rules.Store(rules)
+	r.spool, err = spool.Open(filepath.Join(c.StateDir, "queue"), spool.Options{
+		Memory: int64(c.Queue.Memory), Owner: c.Hostname, Logger: r.logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the queue: %w", err)
+	}
+	r.metrics = admin.NewMetrics(o.Build, r.source())
+	r.network = newNetwork(c, r.metrics, r.logger)
+	recorder := recorders{r.log, r.metrics}
+	r.courier = delivery.New(delivery.Options{
+		Settings: r.settings(rules),
+		Meter:    meter{r.metrics},
+	})
+	r.queue = queue.New(r.spool, queue.Options{
+		Owner:                  c.Hostname,
+		Hostname:               c.Hostname,
+		Postmaster:             mail.Address{Local: "postmaster", Domain: hostDomain(c.Hostname)},
+		Router:                 destinations{rules.table},
+		Deliverer:              r.courier,
+		Recorder:               recorder,
+		Retry:                  c.Retry,
+		Limits:                 c.Queue,
+		Workers:                c.Delivery.Concurrency,
+		DestinationConcurrency: c.Delivery.DestinationConcurrency,
+		RecipientsPerDelivery:  c.Delivery.RecipientsPerMessage,
+		Logger:                 r.logger,
+	})
+	r.submission = submission.New(submission.Options{
+		Hostname:      c.Hostname,
+		Listeners:     c.Listeners,
+		Limits:        c.Submission,
+		MaxFailures:   c.Auth.MaxFailures,
+		TLS:           func() *tls.Config { return r.rules.Load().certificate.config },
+		Authenticator: func() policy.Authenticator { return r.rules.Load().authenticator },
+		Judge:         func() policy.Judge { return r.rules.Load().policy },
+		Queue:         receiver{r.queue},
+		Recorder:      recorder,
+		Logger:        r.logger,
+	})
+	return r, nil
+}
+
+// hostDomain returns the domain of the relay's own addresses. The configuration
+// has been checked: a host name is a domain.
+func hostDomain(hostname string) mail.Domain {
+	d, err := mail.ParseDomain(hostname)
+	if err != nil {
+		return mail.MustParseDomain("localhost")
+	}
+	return d
+}
+
+// Start runs the relay until Stop. After an error it has been stopped.
+func (r *Relay) Start(ctx context.Context) error {
+	if err := r.start(ctx); err != nil {
+		return errors.Join(err, r.Stop(ctx))
+	}
+	c := r.rules.Load().config
+	r.logger.Info("ready", "hostname", c.Hostname, "listeners", names(r.submission.Addrs()), "state_dir", c.StateDir)
+	return nil
+}
+
+func (r *Relay) start(ctx context.Context) error {
+	c := r.rules.Load().config
+	if err := r.queue.Start(ctx); err != nil {
+		return fmt.Errorf("starting the queue: %w", err)
+	}
+	var err error
+	if r.control, err = admin.OpenControl(c.StateDir, admin.Backend{Queue: r.queue, Explain: r.explain}, r.logger); err != nil {
+		return err
+	}
+	if c.Admin.Address != "" {
+		ready := admin.Health{Ready: func(context.Context) error { return r.queue.Ready() }}
+		if r.admin, err = admin.Listen(c.Admin.Address, ready, r.metrics, r.logger); err != nil {
+			return err
+		}
+	}
+	if err := r.submission.Start(ctx); err != nil {
+		return err
+	}
+	watching, cancel := context.WithCancel(context.Background())
+	r.unwatch = cancel
+	r.watching.Go(func() { watch(watching, r.watched, r.reloadChanged) })
+	return nil
+}
+
+// Addrs returns the addresses of the listeners in the order of the configuration.
+func (r *Relay) Addrs() []net.Addr { return r.submission.Addrs() }
+
+// Stop ends the relay in the reverse order of its start: sessions finish their
+// transactions while new clients are answered 421, attempts at delivery are
+// settled, the spool is closed. What has not ended when ctx does is cut off; it
+// loses nothing. Further calls return what the first one did.
+func (r *Relay) Stop(ctx context.Context) error {
+	r.stopping.Do(func() { r.stopped = r.stop(ctx) })
+	return r.stopped
+}
+
+// settleTime is how much of the time for Stop is kept for attempts at delivery
+// while clients use up theirs.
+const settleTime = 3 * time.Second
+
+func (r *Relay) stop(ctx context.Context) error {
+	if r.unwatch != nil {
+		r.unwatch()
+		r.watching.Wait()
+	}
+	drain, cancel := shorter(ctx, settleTime)
+	defer cancel()
+	if err := r.submission.Shutdown(drain); err != nil {
+		r.logger.Warn("sessions were cut off; their clients have no 250 and will try again")
+	}
+	err := r.queue.Stop(ctx)
+	r.courier.Close()
+	r.network.close()
+	if r.control != nil {
+		err = errors.Join(err, r.control.Stop(ctx))
+	}
+	if r.admin != nil {
+		err = errors.Join(err, r.admin.Stop(ctx))
+	}
+	return errors.Join(err, r.spool.Close())
+}
+
+// shorter returns a context that ends by before ctx does, as far as there is that
+// much time.
+func shorter(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	if left := time.Until(deadline); left < 2*by {
+		by = left / 2
+	}
+	return context.WithDeadline(ctx, deadline.Add(-by))
+}
+
+func names(addrs []net.Addr) []string {
+	var list []string
+	for _, a := range addrs {
+		list = append(list, a.String())
+	}
+	return list
+}

@@ -1,0 +1,103 @@
+package relay
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/relay/delivery"
+)
+
+// Reload reads the configuration and everything it refers to anew and puts it in
+// force whole. If anything is wrong with it, the old one stays in force and the
+// error says what.
+func (r *Relay) Reload() error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	err := r.reload()
+	r.metrics.Reloaded(err)
+	if err != nil {
+		r.logger.Error("the new configuration was refused, the old one stays in force", "error", err)
+		return err
+	}
+	r.logger.Info("reloaded", "config", r.rules.Load().config.Source)
+	return nil
+}
+
+func (r *Relay) reload() error {
+	c, err := r.load()
+	if err != nil {
+		return err
+	}
+	old := r.rules.Load()
+	if key := needsRestart(old.config, c); key != "" {
+		return fmt.Errorf("%s has changed, which only a restart can put in force", key)
+	}
+	rules, err := newRules(c, r.carried)
+	if err != nil {
+		return err
+	}
+	retired := r.network
+	if !sameNetwork(old.config, c) {
+		r.network = newNetwork(c, r.metrics, r.logger)
+	}
+	r.rules.Store(rules)
+	r.log.Apply(c.Log)
+	r.courier.Reload(r.settings(rules))
+	r.queue.Reload(queue.Reloadable{
+		Router:                 destinations{rules.table},
+		Retry:                  &c.Retry,
+		Limits:                 &c.Queue,
+		Workers:                c.Delivery.Concurrency,
+		DestinationConcurrency: c.Delivery.DestinationConcurrency,
+	})
+	if retired != r.network {
+		// An attempt that is just asking is answered "try again".
+		retired.close()
+	}
+	return nil
+}
+
+// settings returns what delivery goes by under rules.
+func (r *Relay) settings(rules *rules) delivery.Settings {
+	return delivery.Settings{
+		Hostname: rules.config.Hostname,
+		Router:   nextHops{rules.table, r.network.router},
+		Delivery: rules.config.Delivery,
+	}
+}
+
+// needsRestart returns the first key that differs and that a running relay can't
+// change.
+func needsRestart(old, now *config.Config) string {
+	for _, k := range []struct {
+		key      string
+		old, now any
+	}{
+		{"hostname", old.Hostname, now.Hostname},
+		{"state_dir", old.StateDir, now.StateDir},
+		{"listeners", old.Listeners, now.Listeners},
+		{"submission", old.Submission, now.Submission},
+		{"auth.max_failures", old.Auth.MaxFailures, now.Auth.MaxFailures},
+		{"delivery.recipients_per_transaction", old.Delivery.RecipientsPerMessage, now.Delivery.RecipientsPerMessage},
+		{"queue.memory", old.Queue.Memory, now.Queue.Memory},
+		{"admin.address", old.Admin.Address, now.Admin.Address},
+	} {
+		if !reflect.DeepEqual(k.old, k.now) {
+			return k.key
+		}
+	}
+	return ""
+}
+
+// watched returns the files whose change is worth a reload.
+func (r *Relay) watched() []string {
+	return slices.Clone(r.rules.Load().config.Files())
+}
+
+func (r *Relay) reloadChanged() {
+	r.logger.Info("a watched file has changed")
+	_ = r.Reload() // has logged its error
+}

@@ -1,0 +1,46 @@
+package relay
+
+import (
+	"fmt"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/routing"
+)
+
+// rules are everything a reload swaps: one configuration, and what was built
+// from it. They do not change.
+type rules struct {
+	config        *config.Config
+	certificate   *certificate
+	authenticator policy.Authenticator
+	policy        *policy.Policy
+	table         *routing.Table
+}
+
+// carried is what lives on from one set of rules to the next: what was counted
+// and what was verified.
+type carried struct {
+	counters  *policy.Counters
+	passwords *policy.Passwords
+}
+
+// newRules builds all of c, or returns the first thing that is wrong with it.
+func newRules(c *config.Config, carry carried) (*rules, error) {
+	r := &rules{config: c}
+	var err error
+	if r.certificate, err = loadCertificate(c); err != nil {
+		return nil, err
+	}
+	r.authenticator, err = policy.NewAuthenticator(policy.AuthOptions{Auth: c.Auth, Passwords: carry.passwords})
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	if r.policy, err = policy.New(c.Policies, carry.counters); err != nil {
+		return nil, err
+	}
+	if r.table, err = routing.NewTable(c.Routes, c.Delivery); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
