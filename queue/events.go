@@ -21,13 +21,24 @@ func acceptedEvent(e *mail.Envelope, now time.Time) mail.Event {
 	}
 }
 
+// tellAccepted says that a new message is in the queue, and what of it is held.
+func (q *Queue) tellAccepted(b *born) {
+	e, now := b.message.Envelope, q.clock.now()
+	q.recorder.Record(acceptedEvent(e, now))
+	for _, d := range b.message.Deliveries {
+		if d.State == Held || d.State == Captured {
+			q.recorder.Record(q.operatorEvent(mail.EventHeld, e, d, now))
+		}
+	}
+}
+
 // eventOf returns an event about recipients of d, without To. e may be nil if
 // the envelope can't be read.
 func (q *Queue) eventOf(kind mail.EventKind, e *mail.Envelope, d *Delivery, now time.Time) mail.Event {
 	ev := mail.Event{
 		Kind: kind, Time: now, ID: d.Message, Identity: d.Identity,
 		Route: d.Destination.Route, Domain: d.Destination.Domain,
-		Attempt: d.Attempts, Size: d.Size, Delay: now.Sub(d.Arrival),
+		Attempt: d.Attempts, Size: d.Size, Delay: max(now.Sub(d.Arrival), 0),
 	}
 	if e != nil {
 		ev.MessageID, ev.From, ev.Listener = e.MessageID, &e.From, e.Identity.Listener

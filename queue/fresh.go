@@ -6,9 +6,18 @@ import (
 	"github.com/postrider/postrider/internal/mail"
 )
 
-// maxFresh is how many messages may have their content in memory, or a file of
-// it open, on the way from being accepted to their first attempt.
-const maxFresh = 256
+// Bounds of what is held on the way from being accepted to the first attempt.
+const (
+	// freshBudget is the most octets of content in memory; a message counts at
+	// least as much as freshLeast, for its envelope, and at most as much as
+	// freshMost: larger content is an open file.
+	freshBudget = 16 << 20
+	freshLeast  = 1 << 10
+	freshMost   = 64 << 10
+	// freshAhead is how many fresh deliveries may wait in one lane. They are
+	// of use only if their turn comes soon.
+	freshAhead = 16
+)
 
 // fresh is a delivery that was accepted just now: it goes to its worker from
 // memory. The store has it as well, so a fresh one may be dropped at any time.
@@ -30,7 +39,8 @@ func (f *fresh) drop() {
 type sharedContent struct {
 	Content
 	holders atomic.Int32
-	count   *atomic.Int64 // of those there are
+	cost    int64
+	spent   *atomic.Int64 // of freshBudget
 }
 
 // Close does nothing: a Deliverer may close what it was lent.
@@ -38,7 +48,7 @@ func (c *sharedContent) Close() error { return nil }
 
 func (c *sharedContent) drop() {
 	if c.holders.Add(-1) == 0 {
-		c.count.Add(-1)
+		c.spent.Add(-c.cost)
 		_ = c.Content.Close() // it was only read
 	}
 }
@@ -46,16 +56,17 @@ func (c *sharedContent) drop() {
 // freshen returns what is needed to attempt deliveries of e from memory, or nil
 // if there is enough of that already. They take from the store then.
 func (q *Queue) freshen(e *mail.Envelope, deliveries []*Delivery, stage Stage) []fresh {
-	if q.freshCount.Add(1) > maxFresh {
-		q.freshCount.Add(-1)
+	cost := min(freshLeast+e.Size, freshMost)
+	if q.freshSpent.Add(cost) > freshBudget {
+		q.freshSpent.Add(-cost)
 		return nil
 	}
 	content, err := stage.Content()
 	if err != nil {
-		q.freshCount.Add(-1)
+		q.freshSpent.Add(-cost)
 		return nil // it is in the store
 	}
-	shared := &sharedContent{Content: content, count: &q.freshCount}
+	shared := &sharedContent{Content: content, cost: cost, spent: &q.freshSpent}
 	shared.holders.Store(int32(len(deliveries)))
 	all := make([]fresh, len(deliveries))
 	for i, d := range deliveries {

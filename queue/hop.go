@@ -3,7 +3,7 @@ package queue
 import "time"
 
 // weights are how many deliveries of each class a destination starts in a round
-// while all classes wait: new mail first, yet nothing starves.
+// while all classes wait there: new mail first, yet nothing starves.
 var weights = [...]int{ClassNew: 8, ClassBulk: 3, ClassRetry: 2}
 
 // hop is what memory holds of one destination with a backlog: its lanes, how many
@@ -15,7 +15,7 @@ type hop struct {
 	credit  [len(weights)]int
 	running int
 	health  health
-	inRing  bool // in scheduler.ring
+	inRing  [len(turnWeights)]bool // in scheduler.rings
 	alarm   alarm
 	idle    time.Time // since when it has had nothing; zero if it has
 }
@@ -55,16 +55,19 @@ func (h *hop) waits() bool {
 	return false
 }
 
-// choose takes the lane whose turn it is: the class by weight, within it the
-// identity that has waited longest for its turn.
-func (h *hop) choose() (*lane, bool) {
+// lined reports whether h waits in any ring.
+func (h *hop) lined() bool { return h.inRing != [len(turnWeights)]bool{} }
+
+// choose takes the lane whose turn it is among the classes that may go: the class
+// by weight, within it the identity that has waited longest for its turn.
+func (h *hop) choose(may func(Class) bool, suits func(*lane) bool) (*lane, bool) {
 	for range 2 {
-		for class := range h.ready {
-			if h.credit[class] == 0 {
+		for c := range h.ready {
+			if h.credit[c] == 0 || !may(Class(c)) {
 				continue
 			}
-			if l, ok := h.ready[class].pop(); ok {
-				h.credit[class]--
+			if l, ok := h.first(Class(c), suits); ok {
+				h.credit[c]--
 				l.queued = false
 				return l, true
 			}
@@ -72,4 +75,29 @@ func (h *hop) choose() (*lane, bool) {
 		h.credit = weights
 	}
 	return nil, false
+}
+
+// first takes the first ready lane of a class that suits; new mail's only.
+func (h *hop) first(c Class, suits func(*lane) bool) (*lane, bool) {
+	r := &h.ready[c]
+	for range r.len() {
+		l, _ := r.pop()
+		if c != ClassNew || suits(l) {
+			return l, true
+		}
+		r.push(l)
+	}
+	return nil, false
+}
+
+// dropFresh gives up what is held in memory for deliveries to h. They are read
+// when their turn comes.
+func (h *hop) dropFresh() {
+	for _, l := range h.lanes {
+		for i := range l.page[l.head:] {
+			e := &l.page[l.head+i]
+			e.fresh.drop()
+			e.fresh = nil
+		}
+	}
 }

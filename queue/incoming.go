@@ -21,6 +21,10 @@ type Incoming struct {
 	size  int64 // written so far
 }
 
+// lookEvery is after how many octets of one message the bounds are looked at
+// again.
+const lookEvery = 1 << 20
+
 // Receive begins a message. Its errors, and those of Write and Commit, are
 // *mail.Error: 452 4.3.1 beyond queue.max_bytes or below queue.min_free or on a
 // full disk, 451 4.3.0 if the store fails otherwise, 421 after Stop.
@@ -50,11 +54,15 @@ func (in *Incoming) Write(p []byte) (int, error) {
 		return 0, errSpent
 	}
 	n, err := in.stage.Write(p)
+	before := in.size
 	in.size += int64(n)
 	in.q.space.staged.Add(int64(n))
-	if err != nil {
-		in.q.space.note(err)
+	switch {
+	case err != nil:
+		in.q.space.note(err, false)
 		return n, refuse(err)
+	case before/lookEvery != in.size/lookEvery:
+		return n, in.q.space.room(0)
 	}
 	return n, nil
 }

@@ -42,7 +42,7 @@ func (q *Queue) judge(a *attempting, out *Outcome, pause time.Time) *ruling {
 		q.warn(&v.settlement, d, now)
 	case len(v.reroute) > 0:
 		d.Due = now
-	case len(rest) == len(a.Delivery.pending()):
+	case len(rest) == len(a.Delivery.pending()) && d.InDoubt == a.Delivery.InDoubt:
 		v.new = v.old // interrupted by Stop: as if it had not been
 	}
 	q.tell(&v.settlement, d, &out.Event, number, later(d.Due, pause), now)

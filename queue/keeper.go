@@ -74,7 +74,7 @@ func (q *Queue) tend() {
 		case <-q.moved:
 			q.rekey()
 		case <-every.C:
-			if q.store.Totals().Messages > 0 {
+			if q.store.Used() > 0 {
 				q.sweep()
 			}
 		}

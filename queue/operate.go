@@ -130,13 +130,13 @@ func (q *Queue) fulfil(w wish, e *mail.Envelope, d *Delivery) *settlement {
 		n.reschedule(now)
 	case wishHold:
 		n.State = Held
-		s.events = q.operatorEvent(mail.EventHeld, e, d, now)
+		s.events = []mail.Event{q.operatorEvent(mail.EventHeld, e, d, now)}
 	case wishRelease:
 		n.reschedule(now)
-		s.events = q.operatorEvent(mail.EventReleased, e, d, now)
+		s.events = []mail.Event{q.operatorEvent(mail.EventReleased, e, d, now)}
 	case wishDelete:
 		s.new = nil
-		s.events = q.operatorEvent(mail.EventDeleted, e, d, now)
+		s.events = []mail.Event{q.operatorEvent(mail.EventDeleted, e, d, now)}
 	case wishBounce:
 		s.new = nil
 		for i := range n.Recipients {
@@ -164,12 +164,12 @@ func (d *Delivery) reschedule(now time.Time) {
 }
 
 // operatorEvent tells of what was done to all pending recipients of d.
-func (q *Queue) operatorEvent(kind mail.EventKind, e *mail.Envelope, d *Delivery, now time.Time) []mail.Event {
+func (q *Queue) operatorEvent(kind mail.EventKind, e *mail.Envelope, d *Delivery, now time.Time) mail.Event {
 	ev := q.eventOf(kind, e, d, now)
 	for i := range d.Recipients {
 		if r := &d.Recipients[i]; !r.State.Final() {
 			ev.To = append(ev.To, e.Recipients[r.Index].Address)
 		}
 	}
-	return []mail.Event{ev}
+	return ev
 }

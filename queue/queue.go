@@ -36,7 +36,7 @@ type Queue struct {
 	table  atomic.Uint64 // generation of the route table
 	rules  atomic.Pointer[[]HoldRule]
 
-	freshCount atomic.Int64 // messages with content in memory, see maxFresh
+	freshSpent atomic.Int64 // octets, see freshBudget
 
 	// warned is the message up to which delay reports are out, see sweep.
 	warned atomic.Pointer[mail.ID]

@@ -1,5 +1,7 @@
 package queue
 
+import "iter"
+
 // ring is a first-in first-out queue in a circular buffer. The zero ring is
 // empty and ready.
 type ring[T any] struct {
@@ -9,6 +11,17 @@ type ring[T any] struct {
 }
 
 func (r *ring[T]) len() int { return r.n }
+
+// all goes through the ring from its head.
+func (r *ring[T]) all() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for i := range r.n {
+			if !yield(r.buf[(r.head+i)&(len(r.buf)-1)]) {
+				return
+			}
+		}
+	}
+}
 
 func (r *ring[T]) push(v T) {
 	if r.n == len(r.buf) {

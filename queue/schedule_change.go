@@ -10,17 +10,26 @@ func (s *scheduler) observe(h *hop, t trouble, took bool, began time.Time) (stat
 		news = h.health.works(took, s.bound)
 	} else {
 		news = h.health.suffers(t, began, s.now(), s.plan())
+		h.dropFresh() // others have more use for the memory
 	}
 	s.arm(h)
 	return h.health.status, h.health.next, news
 }
 
-// leave ends an attempt at h.
-func (s *scheduler) leave(h *hop) {
+// leave ends an attempt.
+func (s *scheduler) leave(j job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	h, identity := j.lane.hop, j.lane.Identity
 	h.running--
+	if s.busy[identity]--; s.busy[identity] == 0 {
+		delete(s.busy, identity)
+	}
+	if j.turn != turnLight {
+		s.lesser--
+	}
 	s.arm(h)
+	s.staff()
 }
 
 // postpone gives up j's claim and comes back to it at the given time.
@@ -50,7 +59,7 @@ func (s *scheduler) forget() {
 			}
 		}
 		switch {
-		case len(h.lanes) > 0 || h.running > 0 || h.inRing:
+		case len(h.lanes) > 0 || h.running > 0 || h.lined():
 			h.idle = time.Time{}
 		case h.idle.IsZero():
 			h.idle = now
@@ -66,13 +75,7 @@ func (s *scheduler) dropFresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range s.hops {
-		for _, l := range h.lanes {
-			for i := range l.page[l.head:] {
-				e := &l.page[l.head+i]
-				e.fresh.drop()
-				e.fresh = nil
-			}
-		}
+		h.dropFresh()
 	}
 }
 

@@ -21,7 +21,10 @@ type scheduler struct {
 	workers int
 	halted  int // reasons not to start anything; 0 is to go on
 	hops    map[Destination]*hop
-	ring    ring[*hop] // those that may start something now
+	rings   [len(turnWeights)]ring[*hop] // those that may start something now
+	credit  [len(turnWeights)]int
+	busy    map[string]int // attempts running, by identity
+	lesser  int            // attempts running that did not take a light turn
 	alarms  alarms
 	// claimed holds the deliveries that somebody is changing: a worker, an
 	// operator, or a commit that creates them. Nobody else may start or change
@@ -48,6 +51,7 @@ type job struct {
 	lane  *lane
 	entry entry
 	read  bool
+	turn  turn
 	// after is where to go on reading.
 	after Place
 }
@@ -57,6 +61,7 @@ func newScheduler(plan func() *retryPlan, now func() time.Time, start func()) *s
 	return &scheduler{
 		plan: plan, now: now, start: start, wake: make(chan struct{}, 1),
 		halted: 1, hops: make(map[Destination]*hop), claimed: make(map[DeliveryKey]wish),
+		busy: make(map[string]int), credit: turnWeights,
 	}
 }
 
@@ -95,16 +100,15 @@ func (s *scheduler) next() (job, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.halted == 0 {
-		h, ok := s.ring.pop()
+		h, t, ok := s.nextHop()
 		if !ok {
 			break
 		}
-		h.inRing = false
 		if !s.open(h) {
 			s.arm(h) // it was closed while it waited for its turn
 			continue
 		}
-		j, ok := s.take(h)
+		j, ok := s.take(h, t)
 		s.arm(h)
 		if ok {
 			s.staff()
@@ -116,9 +120,9 @@ func (s *scheduler) next() (job, bool) {
 }
 
 // take chooses a job at h.
-func (s *scheduler) take(h *hop) (job, bool) {
+func (s *scheduler) take(h *hop, t turn) (job, bool) {
 	for {
-		l, ok := h.choose()
+		l, ok := s.pick(h, t)
 		if !ok {
 			return job{}, false
 		}
@@ -133,14 +137,19 @@ func (s *scheduler) take(h *hop) (job, bool) {
 			continue
 		}
 		s.claimed[e.DeliveryKey] = noWish
+		j := job{lane: l, entry: e, turn: s.turnOf(l)}
 		h.running++
-		return job{lane: l, entry: e}, true
+		s.busy[l.Identity]++
+		if j.turn != turnLight {
+			s.lesser++
+		}
+		return j, true
 	}
 }
 
 // staff starts a worker if there is work for one more.
 func (s *scheduler) staff() {
-	if s.halted == 0 && s.ring.len() > 0 && s.workers < s.max {
+	if s.halted == 0 && s.lined() && s.workers < s.max {
 		s.workers++
 		s.start()
 	}
@@ -164,7 +173,12 @@ func (s *scheduler) insert(d *Delivery, f *fresh) {
 		return
 	}
 	name := d.Lane()
-	l := s.hop(name.Destination).lane(name.Identity, name.Class)
+	h := s.hop(name.Destination)
+	l := h.lane(name.Identity, name.Class)
+	if f != nil && (h.health.status != Up || l.waiting() >= freshAhead) {
+		f.drop()
+		f = nil
+	}
 	l.insert(entry{Place: d.place(), fresh: f}, s.due(d.Due))
 	s.evaluate(l)
 }
@@ -202,7 +216,7 @@ func (s *scheduler) evaluate(l *lane) {
 
 // arm puts h into the ring if it may start something.
 func (s *scheduler) arm(h *hop) {
-	if h.inRing || !h.waits() {
+	if !h.waits() {
 		return
 	}
 	if !s.open(h) {
@@ -211,8 +225,7 @@ func (s *scheduler) arm(h *hop) {
 		}
 		return
 	}
-	h.inRing = true
-	s.ring.push(h)
+	s.line(h)
 	s.staff()
 }
 

@@ -17,9 +17,10 @@ const (
 // kept is at most one settlement for each worker. It reports whether the
 // settlement is durable.
 func (q *Queue) settle(v *ruling) bool {
-	if v.new != nil && (len(v.reroute) > 0 || v.table != q.table.Load()) && v.new.scheduled() {
+	if v.new != nil && v.new.scheduled() && !v.keep && (len(v.reroute) > 0 || v.table != q.table.Load()) {
 		if err := q.part(&v.settlement); err != nil {
 			q.log.Error("dividing a delivery by new routes", "id", v.old.Message.String(), "err", err)
+			v.postpone(q.clock.now().Add(unreadPause))
 		}
 	}
 	err := q.apply(false, &v.settlement)
@@ -30,6 +31,14 @@ func (q *Queue) settle(v *ruling) bool {
 	q.log.Error("settling a delivery", "id", v.old.Message.String(), "err", err)
 	q.unsettled.add(q, &v.settlement)
 	return false
+}
+
+// postpone makes the delivery due no earlier than at.
+func (v *ruling) postpone(at time.Time) {
+	if v.new == v.old {
+		v.new = v.old.clone()
+	}
+	v.new.Due = later(v.new.Due, at)
 }
 
 // unsettled holds settlements that could not be stored yet.

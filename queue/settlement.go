@@ -81,7 +81,7 @@ func (q *Queue) commit(c *Change) error {
 		return nil
 	}
 	err := q.store.Commit(context.Background(), c)
-	q.space.note(err)
+	q.space.note(err, c.Sync)
 	return err
 }
 
@@ -101,7 +101,7 @@ func (q *Queue) enter(mail []born) {
 		b := &mail[i]
 		b.fresh = q.freshen(b.message.Envelope, b.message.Deliveries, b.message.Content)
 		b.message.Content.Discard()
-		q.recorder.Record(acceptedEvent(b.message.Envelope, q.clock.now()))
+		q.tellAccepted(b)
 	}
 	q.sched.enter(mail)
 }

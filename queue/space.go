@@ -52,10 +52,10 @@ type space struct {
 	probed  time.Time
 }
 
-// note takes the outcome of a commit.
-func (s *space) note(err error) {
+// note takes the outcome of a commit. Success counts if the disk had part in it.
+func (s *space) note(err error, sync bool) {
 	if err == nil {
-		if s.failing.Load() != nil && s.failing.Swap(nil) != nil {
+		if sync && s.failing.Load() != nil && s.failing.Swap(nil) != nil {
 			s.log.Info("the queue can store mail again")
 		}
 		return

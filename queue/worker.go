@@ -48,7 +48,7 @@ const forever = 100 * 365 * 24 * time.Hour
 // attempt carries one delivery and settles it. It goes on at once with recipients
 // that the next hop wants in a further transaction.
 func (q *Queue) attempt(j job) {
-	defer q.sched.leave(j.lane.hop)
+	defer q.sched.leave(j)
 	a, err := q.open(j)
 	if err != nil {
 		q.unopened(a, j, err)
