@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -65,16 +66,18 @@ func measure(ctx context.Context, o options) (err error) {
 	}
 	environment := describe(ctx, b.disk)
 	environment.Command = "bench " + strings.Join(os.Args[1:], " ")
-	fmt.Println(environment)
+	var tables strings.Builder
+	out := io.MultiWriter(os.Stdout, &tables)
+	fmt.Fprintln(out, environment)
 	for _, p := range o.profiles {
 		if ctx.Err() != nil {
 			break
 		}
 		b.measureProfile(ctx, p)
-		fmt.Printf("## %s: %s\n\n%s\n", p.name, p.about, b.runs.Of(p.name).Table("postrider", b.rivals()...))
+		fmt.Fprintf(out, "## %s: %s\n\n%s\n", p.name, p.about, b.runs.Of(p.name).Table("postrider", b.rivals()...))
 	}
-	fmt.Println(report.Budgets(budgets(b.runs)))
-	return errors.Join(ctx.Err(), b.write(environment))
+	fmt.Fprintln(out, report.Budgets(budgets(b.runs)))
+	return errors.Join(ctx.Err(), b.write(environment, tables.String()))
 }
 
 // prepare installs what the measurements need.
@@ -121,8 +124,8 @@ func (b *bench) rivals() []string {
 	return names
 }
 
-// write writes runs.json and the plots.
-func (b *bench) write(environment report.Environment) error {
+// write writes the tables, every run and the plots.
+func (b *bench) write(environment report.Environment, tables string) error {
 	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return err
 	}
@@ -130,7 +133,7 @@ func (b *bench) write(environment report.Environment) error {
 	if err := b.runs.WriteJSON(&text, environment); err != nil {
 		return err
 	}
-	files := map[string]string{"runs.json": text.String()}
+	files := map[string]string{"tables.md": tables, "runs.json": text.String()}
 	for _, p := range plots {
 		if runs := b.runs.Of(p.profile); len(runs.Values(p.metric)) > 0 {
 			files[p.profile+"-"+p.metric+".svg"] = runs.Plot(p.title, p.metric)
@@ -141,7 +144,7 @@ func (b *bench) write(environment report.Environment) error {
 			return err
 		}
 	}
-	fmt.Println("Every run and the plots are in", b.out)
+	fmt.Println("Tables, plots and every single run are in", b.out)
 	return nil
 }
 

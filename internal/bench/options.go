@@ -41,7 +41,7 @@ func parseOptions(args []string) (options, error) {
 	f.StringVar(&backlogs, "backlog", "", "messages deferred, by commas (default 10000, or 100000,1000000 with -full)")
 	f.Float64Var(&o.foreign, "foreign", meter.MaxForeign, "share of the machine that others may use during a run that counts")
 	f.StringVar(&o.dir, "dir", "/var/tmp", "where queues are made; must be on a disk")
-	f.StringVar(&o.out, "out", "dist/bench", "where runs.json and the plots go")
+	f.StringVar(&o.out, "out", "dist/bench", "where tables, plots and runs.json go")
 	f.StringVar(&o.binary, "binary", "", "a postrider to measure instead of building one")
 	f.StringVar(&extraFile, "extra", "", "a file of YAML to add to Postrider's configuration")
 	if err := f.Parse(args); err != nil {

@@ -120,6 +120,19 @@ func TestMetricsAreDistinct(t *testing.T) {
 	}
 }
 
+// The manual explains each column in the very words of Metrics.
+func TestManualExplainsEveryColumn(t *testing.T) {
+	manual, err := os.ReadFile("../../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range Metrics {
+		if line := "\n| " + m.Column + " | " + m.Means + " |\n"; m.Column != "" && !strings.Contains(string(manual), line) {
+			t.Errorf("docs/performance.md lacks the line%s", line)
+		}
+	}
+}
+
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
