@@ -192,6 +192,12 @@ func (p *Peer) AwaitEnded(t testing.TB, n int) []Session {
 	return p.Sessions()
 }
 
+// AwaitStep waits until a step has been reached n times.
+func (p *Peer) AwaitStep(t testing.TB, s Step, n int) {
+	t.Helper()
+	p.AwaitUntil(t, func() bool { return p.steps[s] >= n })
+}
+
 // AwaitUntil waits until done holds; it is asked, under the peer's mutex, whenever
 // something has happened.
 func (p *Peer) AwaitUntil(t testing.TB, done func() bool) {

@@ -55,7 +55,11 @@ func (t *attempt) run(ctx context.Context) {
 	}
 	t.event.Route, t.event.Domain = t.route.Name, t.a.Delivery.Destination.Domain
 	if err := t.courier.paces.wait(ctx, t.route.Name, t.route.Messages); err != nil {
-		t.interrupted(ctx)
+		if ctx.Err() != nil {
+			t.interrupted(ctx)
+		} else { // the wait would be longer than the time there is
+			t.unsettled(queue.Defer, "the route's pace has no room for it in time")
+		}
 		return
 	}
 	start := time.Now()
@@ -109,11 +113,10 @@ func destination(r *routing.Route, rcpt mail.Address) queue.Destination {
 }
 
 // order puts the hosts of a plan in the order of this attempt: first the one that
-// may already have the message, then, among MX hosts, those that did not fail
-// lately, and among equally good ones the one with a session at rest.
+// may already have the message; then, if several MX hosts are as good as the
+// first, one with a session at rest. Between smarthosts weights have decided.
 func (t *attempt) order(hops []routing.NextHop) []routing.NextHop {
 	if !t.route.Smarthost {
-		hops = t.rules.dialer.rested(hops)
 		for i, hop := range hops {
 			if hop.Preference != hops[0].Preference {
 				break
@@ -146,8 +149,9 @@ func first(hops []routing.NextHop, i int) []routing.NextHop {
 func (t *attempt) host(ctx context.Context, hop *routing.NextHop) (settled bool) {
 	t.hop = hop
 	key, err := t.key(hop)
-	if err != nil {
-		t.broken(hop, err)
+	if err != nil { // our own fault: the host is not even asked
+		r := ruling{verdict: queue.Defer, fault: queue.RouteFault, next: true}
+		t.failures = append(t.failures, failure{host: hop.Host, ruling: r, reason: err.Error()})
 		return false
 	}
 	for s := t.courier.cache.take(key, hop); s != nil; s = nil {
@@ -156,8 +160,9 @@ func (t *attempt) host(ctx context.Context, hop *routing.NextHop) (settled bool)
 			return settled
 		}
 	}
-	u := setup{courier: t.courier, rules: t.rules, route: t.route, hop: hop, key: key, phases: &t.phases}
-	addresses := t.rules.dialer.order(hop)
+	u := setup{courier: t.courier, rules: t.rules, route: t.route, hop: hop, key: key, phases: &t.phases,
+		dead: func(a netip.AddrPort) { t.report(a.Addr(), false) }}
+	addresses := addressesOf(hop)
 	for len(addresses) > 0 && ctx.Err() == nil {
 		s, address, err := u.open(ctx, addresses)
 		if err == nil {
@@ -230,27 +235,23 @@ func (t *attempt) policy() config.RouteTLS {
 func (t *attempt) refused(hop *routing.NextHop, address netip.AddrPort, x *trouble) (goOn bool) {
 	r := classify(x.at, x.reply, situation{smarthost: t.route.Smarthost})
 	if r.avoid {
-		t.courier.failing.add(address)
+		t.report(address.Addr(), false)
+	}
+	if x.at == atTLS || x.at == atAuth {
+		t.report(netip.Addr{}, false)
 	}
 	if t.a.Envelope.RequireTLS && x.at == atTLS {
 		r = ruling{verdict: queue.Bounce, next: true}
 		x = &trouble{at: atTLS, reply: needsRequireTLS(x.Error())}
 	}
-	t.failed(hop, failure{host: hop.Host, ruling: r, reply: x.reply, reason: x.reason()}, x)
+	t.failures = append(t.failures, failure{host: hop.Host, ruling: r, reply: x.reply, reason: x.reason()})
 	return x.reply.Code == 0 && x.at < atAuth
 }
 
-// broken notes a host that could not even be tried, for a reason that lies with
-// us.
-func (t *attempt) broken(hop *routing.NextHop, err error) {
-	r := ruling{verdict: queue.Defer, fault: queue.RouteFault, next: true}
-	t.failed(hop, failure{host: hop.Host, ruling: r, reason: err.Error()}, err)
-}
-
-func (t *attempt) failed(hop *routing.NextHop, f failure, err error) {
-	t.failures = append(t.failures, f)
+// report tells the router how hop does.
+func (t *attempt) report(address netip.Addr, ok bool) {
 	if t.rules.health != nil {
-		t.rules.health.Report(t.route, hop, err)
+		t.rules.health.Report(t.hop, address, ok)
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *cache) set(key sessionKey, list []*session) {
 func (c *cache) put(s *session) {
 	s.idle = time.Now()
 	s.conn.SetDeadline(time.Time{})
-	if s.over || s.messages >= maxTransactions || time.Since(s.born) >= maxSessionAge || c.rest() <= 0 || !c.keep(s) {
+	if s.lost || s.over || s.messages >= maxTransactions || time.Since(s.born) >= maxSessionAge || c.rest() <= 0 || !c.keep(s) {
 		c.part(s)
 	}
 }
@@ -152,8 +152,13 @@ func (c *cache) flush() {
 }
 
 // part ends a session with QUIT, without making anyone wait for it. Beyond a
-// bound, and after close, it is just closed.
+// bound, and after close, it is just closed; so is one that is out of step, where
+// QUIT might be taken for content.
 func (c *cache) part(s *session) {
+	if s.lost {
+		s.conn.Close()
+		return
+	}
 	c.mu.Lock()
 	closed := c.closed
 	if !closed {

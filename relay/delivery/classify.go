@@ -42,7 +42,7 @@ type ruling struct {
 	// over: the session has ended or is out of step; what was not answered yet
 	// shares this ruling.
 	over bool
-	// avoid: leave this address alone for a while.
+	// avoid: this address is to be tried last for a while.
 	avoid bool
 }
 
@@ -55,7 +55,8 @@ type ruling struct {
 // brokenRoute.
 func classify(at stage, r mail.Reply, s situation) ruling {
 	if s.smarthost && brokenRoute(at, r, s) {
-		return ruling{verdict: queue.Defer, fault: queue.RouteFault, next: at < atMail}
+		next := at < atMail || at == atMail && !r.Permanent()
+		return ruling{verdict: queue.Defer, fault: queue.RouteFault, next: next}
 	}
 	switch {
 	case r.Code == 421:

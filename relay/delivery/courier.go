@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -22,11 +23,12 @@ type Router interface {
 	Plan(ctx context.Context, r *routing.Route, domain mail.Domain) (*routing.Plan, error)
 }
 
-// Health hears how the hosts of a plan are doing, for fail-over and fail-back. A
-// Router that implements it is told.
+// Health hears how the hosts of a plan are doing, for the order they are tried in
+// next time. A Router that implements it is told.
 type Health interface {
-	// Report says that hop could be used (err is nil) or could not.
-	Report(r *routing.Route, hop *routing.NextHop, err error)
+	// Report says whether the host was ready to take mail at an address. With the
+	// zero Addr it is about the host whatever its address.
+	Report(hop *routing.NextHop, addr netip.Addr, ok bool)
 }
 
 // Meter counts what no event tells.
@@ -72,7 +74,6 @@ type Courier struct {
 	meter      Meter
 	rules      atomic.Pointer[rules]
 	cache      *cache
-	failing    failing
 	files      files
 	securities securities
 	paces      paces
@@ -128,7 +129,7 @@ func (c *Courier) newRules(s Settings) *rules {
 	if r.delivery.IdleTimeout == 0 {
 		r.delivery.IdleTimeout = defaultRest
 	}
-	r.dialer = dialer{dial: c.options.Dial, timeout: r.timeouts.Connect, failing: &c.failing}
+	r.dialer = dialer{dial: c.options.Dial, timeout: r.timeouts.Connect}
 	return r
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/postrider/postrider/routing"
@@ -22,40 +21,15 @@ const maxAddresses = 8
 type dialer struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	timeout time.Duration // for one address
-	failing *failing
 }
 
-// order returns the addresses of hop as they are to be tried: the families take
-// turns, beginning with that of the first (RFC 8305 section 4), and those that
-// failed lately come last.
-func (d *dialer) order(hop *routing.NextHop) []netip.AddrPort {
-	if len(hop.Addresses) == 1 {
-		return []netip.AddrPort{netip.AddrPortFrom(hop.Addresses[0], hop.Port)}
+// addressesOf returns the addresses of hop with its port, in routing's order.
+func addressesOf(hop *routing.NextHop) []netip.AddrPort {
+	all := make([]netip.AddrPort, min(len(hop.Addresses), maxAddresses))
+	for i := range all {
+		all[i] = netip.AddrPortFrom(hop.Addresses[i], hop.Port)
 	}
-	var families [2][]netip.Addr
-	for _, a := range hop.Addresses {
-		i := 0
-		if a.Is4() != hop.Addresses[0].Is4() {
-			i = 1
-		}
-		families[i] = append(families[i], a)
-	}
-	var good, bad []netip.AddrPort
-	for i := range len(hop.Addresses) {
-		for _, family := range families {
-			if i >= len(family) {
-				continue
-			}
-			address := netip.AddrPortFrom(family[i], hop.Port)
-			if d.failing.has(address) {
-				bad = append(bad, address)
-			} else {
-				good = append(good, address)
-			}
-		}
-	}
-	all := append(good, bad...)
-	return all[:min(len(all), maxAddresses)]
+	return all
 }
 
 // dialed is the end of one dial.
@@ -67,10 +41,13 @@ type dialed struct {
 
 // connect returns a connection to the first of addresses that answers: the next
 // one is dialed when one has failed, or has not answered within headStart. It
-// returns only when all dials have ended.
-func (d *dialer) connect(ctx context.Context, addresses []netip.AddrPort) (net.Conn, netip.AddrPort, error) {
+// returns only when all dials have ended. dead is told of addresses that failed.
+func (d *dialer) connect(ctx context.Context, addresses []netip.AddrPort, dead func(netip.AddrPort)) (net.Conn, netip.AddrPort, error) {
 	if len(addresses) == 1 {
 		x := d.one(ctx, addresses[0])
+		if x.err != nil && ctx.Err() == nil {
+			dead(x.address)
+		}
 		return x.conn, x.address, x.err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -94,6 +71,9 @@ func (d *dialer) connect(ctx context.Context, addresses []netip.AddrPort) (net.C
 			switch {
 			case x.err != nil:
 				errs = append(errs, x.err)
+				if ctx.Err() == nil {
+					dead(x.address)
+				}
 				timer.Reset(0)
 			case won.conn != nil:
 				x.conn.Close()
@@ -109,38 +89,9 @@ func (d *dialer) connect(ctx context.Context, addresses []netip.AddrPort) (net.C
 	return won.conn, won.address, nil
 }
 
-// one dials address and remembers whether it answered.
 func (d *dialer) one(ctx context.Context, address netip.AddrPort) dialed {
-	dialCtx, cancel := context.WithTimeout(ctx, d.timeout)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	conn, err := d.dial(dialCtx, "tcp", address.String())
-	switch {
-	case err == nil:
-		d.failing.remove(address)
-	case ctx.Err() == nil:
-		d.failing.add(address)
-	}
+	conn, err := d.dial(ctx, "tcp", address.String())
 	return dialed{conn, address, err}
-}
-
-// rested moves hops whose every address failed lately behind the others. MX hosts
-// of one domain take this from here; the order of smarthosts is the route's.
-func (d *dialer) rested(hops []routing.NextHop) []routing.NextHop {
-	if len(hops) < 2 {
-		return hops
-	}
-	tired := func(hop routing.NextHop) bool {
-		return len(hop.Addresses) > 0 && !slices.ContainsFunc(hop.Addresses, func(a netip.Addr) bool {
-			return !d.failing.has(netip.AddrPortFrom(a, hop.Port))
-		})
-	}
-	var front, back []routing.NextHop
-	for _, hop := range hops {
-		if tired(hop) {
-			back = append(back, hop)
-		} else {
-			front = append(front, hop)
-		}
-	}
-	return append(front, back...)
 }

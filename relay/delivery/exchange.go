@@ -59,7 +59,7 @@ func (x *exchange) run() {
 	x.lost = x.converse(&start)
 	x.phases.add("data", start)
 	x.s.messages++
-	x.s.over = x.s.over || x.lost != nil
+	x.s.lost = x.s.lost || x.lost != nil
 }
 
 // converse says MAIL, RCPT and the content in as few flights as the host allows.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +21,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // table is a Router with one route for everything, and what happened to its hosts.
 type table struct {
-	route   *routing.Route
-	hops    []routing.NextHop
-	err     error
-	reports map[string]error
+	route *routing.Route
+	hops  []routing.NextHop
+	err   error
+
+	mu      sync.Mutex      // guards reports
+	reports map[string]bool // by host and address: the last one
+}
+
+func (r *table) Report(hop *routing.NextHop, addr netip.Addr, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reports == nil {
+		r.reports = make(map[string]bool)
+	}
+	name := hop.Host
+	if addr.IsValid() {
+		name += " " + addr.String()
+	}
+	r.reports[name] = ok
 }
 
 func (r *table) Match(*mail.Envelope, mail.Address) *routing.Route { return r.route }

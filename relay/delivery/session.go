@@ -29,7 +29,8 @@ type session struct {
 	messages int       // transactions brought to their end, well or not
 	proven   bool      // it took content by BDAT before
 	reset    bool      // a transaction is open that RSET must end
-	over     bool      // no further transaction
+	over     bool      // no further transaction: only QUIT
+	lost     bool      // not even that
 }
 
 // sessionKey is what must be the same for a session to serve another message.

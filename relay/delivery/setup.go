@@ -22,6 +22,8 @@ type setup struct {
 	hop     *routing.NextHop
 	key     sessionKey
 	phases  *phases
+	// dead is told of addresses that can't be connected to.
+	dead func(netip.AddrPort)
 }
 
 // errNotOffered is a host without STARTTLS on a route that insists on TLS.
@@ -45,7 +47,7 @@ func (u *setup) open(ctx context.Context, addresses []netip.AddrPort) (s *sessio
 
 func (u *setup) attempt(ctx context.Context, addresses []netip.AddrPort, policy config.RouteTLS) (*session, netip.AddrPort, error) {
 	start := time.Now()
-	conn, address, err := u.rules.dialer.connect(ctx, addresses)
+	conn, address, err := u.rules.dialer.connect(ctx, addresses, u.dead)
 	if err != nil {
 		u.phases.add("connect", start)
 		return nil, address, &trouble{at: atConnect, cause: err}

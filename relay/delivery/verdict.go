@@ -26,8 +26,9 @@ func (t *attempt) transaction(ctx context.Context, s *session) (settled, stale b
 	rested := s.reused()
 	release := s.bind(ctx)
 	x.run()
-	unharmed := release()
-	s.over = s.over || !unharmed
+	if !release() {
+		s.lost = true
+	}
 	if rested && x.untouched() && ctx.Err() == nil {
 		t.courier.cache.part(s)
 		return false, true
@@ -85,9 +86,7 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 		t.everyone(f.result())
 		return true
 	}
-	if t.rules.health != nil {
-		t.rules.health.Report(t.route, t.hop, nil)
-	}
+	t.report(x.s.address.Addr(), true)
 	accepted := t.recipients(x, sit)
 	if len(accepted) > 0 {
 		t.content(x, sit, accepted)
@@ -234,6 +233,7 @@ func (t *attempt) exhausted() {
 		f.ruling.fault = queue.RouteFault
 	}
 	t.event.Host, t.event.Reply = f.host, f.reply
+	t.inDoubt = t.a.Delivery.InDoubt
 	t.blame(f)
 	t.everyone(f.result())
 }
@@ -278,6 +278,7 @@ func (t *attempt) noPlan(err error) {
 		f.ruling = ruling{verdict: queue.Bounce}
 	}
 	t.event.Reply, t.event.Err = f.reply, err
+	t.inDoubt = t.a.Delivery.InDoubt
 	t.blame(f)
 	t.everyone(f.result())
 }
@@ -285,13 +286,20 @@ func (t *attempt) noPlan(err error) {
 // interrupted is for an attempt that was stopped before the message left. Being
 // told to stop is nobody's fault; running out of time is worth a delay.
 func (t *attempt) interrupted(ctx context.Context) {
-	verdict := queue.Defer
+	cause := context.Cause(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) {
-		verdict = queue.Again
+		t.unsettled(queue.Again, "attempt was interrupted: "+cause.Error())
+		return
 	}
+	t.unsettled(queue.Defer, "attempt took too long: "+cause.Error())
+}
+
+// unsettled gives those that have no result yet a verdict that is nobody's fault.
+func (t *attempt) unsettled(v queue.Verdict, reason string) {
+	t.inDoubt = t.a.Delivery.InDoubt
 	for _, i := range t.todo {
 		if r := &t.results[i]; *r == (queue.Result{}) {
-			*r = queue.Result{Verdict: verdict, Host: t.event.Host, Reason: "attempt was interrupted: " + context.Cause(ctx).Error()}
+			*r = queue.Result{Verdict: v, Host: t.event.Host, Reason: reason}
 		}
 	}
 }

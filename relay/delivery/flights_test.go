@@ -1,0 +1,172 @@
+package delivery
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/smtptest"
+	"github.com/postrider/postrider/queue"
+)
+
+// faraway returns a courier whose one host is rtt away, in the time of a bubble.
+func faraway(t *testing.T, p *smtptest.Peer, r *table, rtt time.Duration) *Courier {
+	t.Helper()
+	c := New(Options{
+		Settings: Settings{Hostname: "relay.example.org", Router: r, Delivery: config.Delivery{IdleTimeout: time.Minute}},
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go p.Serve(far)
+			return smtptest.Distant(near, rtt), nil
+		},
+	})
+	t.Cleanup(func() {
+		c.Close()
+		p.Close()
+	})
+	return c
+}
+
+// TestRoundTrips counts them: over 50 ms a message on a warm session takes two
+// round trips with PIPELINING, and one with CHUNKING beside it.
+func TestRoundTrips(t *testing.T) {
+	const rtt = 50 * time.Millisecond
+	for _, row := range []struct {
+		why        string
+		keywords   []string
+		size       int
+		recipients int
+		want       int // round trips
+		cold       int // of the first message, after greeting (1, with the connect) and EHLO (1)
+	}{
+		{"everything in its turn: MAIL, two RCPT, DATA, content", nil, 100, 2, 5, 7},
+		{"MAIL to DATA in one flight", []string{"PIPELINING"}, 100, 2, 2, 4},
+		{"many recipients", []string{"PIPELINING"}, 10_000, 50, 2, 4},
+		{"content in the same flight", []string{"PIPELINING", "CHUNKING"}, 10_000, 2, 1, 4},
+		{"larger content in the same flight", []string{"PIPELINING", "CHUNKING"}, 500_000, 2, 1, 4},
+		{"not so large that it would be sent for nothing", []string{"PIPELINING", "CHUNKING"}, 2 << 20, 2, 2, 4},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := smtptest.New(smtptest.Script{Keywords: row.keywords})
+				r := mx(nobody("mx.example.net"))
+				c := faraway(t, p, r, rtt)
+				to := []string{"1@example.net"}
+				for len(to) < row.recipients {
+					to = append(to, "x"+to[len(to)-1])
+				}
+				content := hello + strings.Repeat(strings.Repeat("x", 98)+"\r\n", row.size/100)
+				for i, want := range []int{row.cold, row.want, row.want} {
+					start := time.Now()
+					o := c.Deliver(t.Context(), r.towards(message(content, to...)))
+					took := time.Since(start)
+					if o.Results[0].Verdict != queue.Success {
+						t.Fatalf("outcome: %+v", o)
+					}
+					// The connect costs nothing here, the greeting half a round trip.
+					if trips := int((took + rtt/2) / rtt); trips != want {
+						t.Errorf("message %d took %v: %d round trips, want %d", i+1, took, trips, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestRestedSession: after a longer rest content waits for the answer to MAIL,
+// because the host may be closing the session just then.
+func TestRestedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rtt = 50 * time.Millisecond
+		p := smtptest.New(smtptest.Script{Keywords: []string{"PIPELINING", "CHUNKING"}})
+		r := mx(nobody("mx.example.net"))
+		c := faraway(t, p, r, rtt)
+		deliver := func() time.Duration {
+			start := time.Now()
+			if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
+				t.Fatalf("outcome: %+v", o)
+			}
+			return time.Since(start)
+		}
+		deliver()
+		if took := deliver(); took != rtt {
+			t.Errorf("warm: %v", took)
+		}
+		time.Sleep(30 * time.Second)
+		if took := deliver(); took != 2*rtt {
+			t.Errorf("rested: %v", took)
+		}
+		if n := len(p.Sessions()); n != 1 {
+			t.Errorf("%d sessions", n)
+		}
+	})
+}
+
+// TestSessionEnds: a session at rest is ended with QUIT when it has rested too
+// long, when it is too old, and at Close.
+func TestSessionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := smtptest.New(smtptest.Script{})
+		r := mx(nobody("mx.example.net"))
+		c := faraway(t, p, r, time.Millisecond)
+		deliver := func() {
+			if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
+				t.Fatalf("outcome: %+v", o)
+			}
+		}
+		deliver()
+		time.Sleep(2 * time.Minute)
+		if s := p.Sessions(); len(s) != 1 || !s[0].Quit || !s[0].Ended {
+			t.Errorf("after two minutes of rest: %+v", s)
+		}
+		for range 20 { // busy all the time, so that only age ends it
+			deliver()
+			time.Sleep(30 * time.Second)
+		}
+		if n := len(p.Sessions()); n != 3 {
+			t.Errorf("%d sessions after ten more minutes, want 3", n)
+		}
+		deliver()
+		c.Close()
+		for i, s := range p.Sessions() {
+			if !s.Quit {
+				t.Errorf("session %d ended without QUIT", i+1)
+			}
+		}
+	})
+}
+
+// TestPace: a route of thirty a minute sends no more than that in any minute, and
+// waits no longer than it must.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := smtptest.New(smtptest.Script{})
+		r := mx(nobody("mx.example.net"))
+		r.route.Messages = config.Rate{Count: 30, Per: time.Minute}
+		c := faraway(t, p, r, 0)
+		start := time.Now()
+		var sent []time.Duration
+		for range 90 {
+			c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+			sent = append(sent, time.Since(start))
+		}
+		for i := range sent {
+			if i >= 30 && sent[i]-sent[i-30] < time.Minute-time.Millisecond {
+				t.Errorf("message %d came %v after the thirtieth before it", i, sent[i]-sent[i-30])
+			}
+		}
+		if last := sent[len(sent)-1]; last > 200*time.Second {
+			t.Errorf("ninety messages took %v", last)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		o := c.Deliver(ctx, r.towards(message(hello, "1@example.net")))
+		if o.Results[0].Verdict != queue.Defer || o.Fault != queue.NoFault {
+			t.Errorf("a paced attempt that runs out of time: %+v", o)
+		}
+	})
+}

@@ -1,0 +1,158 @@
+package delivery
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/smtptest"
+	"github.com/postrider/postrider/queue"
+)
+
+// users of the peers in these tests.
+var users = map[string]string{"relay": "pass word"}
+
+func TestLogin(t *testing.T) {
+	ca := smtptest.NewAuthority(t)
+	const name = "smtp.example.net"
+	secure := smtptest.Script{TLS: ca.Server(t, name), Users: users}
+	with := func(s smtptest.Script, mechanisms ...string) smtptest.Script {
+		s.Mechanisms = mechanisms
+		return s
+	}
+	clear := smtptest.Script{Users: users}
+	refusing := secure
+	refusing.On = on{smtptest.Auth: say("454 4.7.0 back end is down")}
+	for _, row := range []struct {
+		why    string
+		script smtptest.Script
+		route  config.Route
+		by     string // mechanism; empty if the login fails
+		says   string
+	}{
+		{"the strongest", secure, config.Route{Password: "pass word"}, "SCRAM-SHA-256", ""},
+		{"CRAM-MD5", with(secure, "PLAIN", "CRAM-MD5"), config.Route{Password: "pass word"}, "CRAM-MD5", ""},
+		{"PLAIN", with(secure, "LOGIN", "PLAIN"), config.Route{Password: "pass word"}, "PLAIN", ""},
+		{"LOGIN, whatever the prompts say", with(secure, "LOGIN"), config.Route{Password: "pass word"}, "LOGIN", ""},
+		{"in lower case", with(secure, "plain"), config.Route{Password: "pass word"}, "PLAIN", ""},
+		{"as configured", secure, config.Route{Password: "pass word", Mechanisms: []string{"LOGIN"}}, "LOGIN", ""},
+		{"nothing in common", with(secure, "GSSAPI"), config.Route{Password: "pass word"}, "", "no usable AUTH mechanism"},
+		{"wrong password, PLAIN", with(secure, "PLAIN"), config.Route{Password: "x"}, "", "535 5.7.8"},
+		{"wrong password, LOGIN", with(secure, "LOGIN"), config.Route{Password: "x"}, "", "535 5.7.8"},
+		{"wrong password, CRAM-MD5", with(secure, "CRAM-MD5"), config.Route{Password: "x"}, "", "535 5.7.8"},
+		{"wrong password, SCRAM", with(secure, "SCRAM-SHA-256"), config.Route{Password: "x"}, "", "535 5.7.8"},
+		{"a server that lets anyone in has not proved itself", func() smtptest.Script {
+			s := with(secure, "SCRAM-SHA-256")
+			s.On = on{smtptest.Auth: say("235 come in")}
+			return s
+		}(), config.Route{Password: "pass word"}, "", "did not prove"},
+		{"back end down", refusing, config.Route{Password: "pass word"}, "", "454 4.7.0"},
+		{"not in clear", clear, config.Route{Password: "pass word", TLS: config.RouteTLSOpportunistic}, "", "no login without TLS"},
+		{"in clear where that is wanted", clear, config.Route{Password: "pass word", TLS: config.RouteTLSNone, InsecureAuth: true}, "SCRAM-SHA-256", ""},
+		{"a password means TLS that is verified", clear, config.Route{Password: "pass word"}, "", "no STARTTLS"},
+		{"no password file", secure, config.Route{PasswordFile: "/nonexistent/password"}, "", "no such file"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			p := smtptest.Start(t, row.script)
+			row.route.Username, row.route.CAFile = "relay", ca.File(t)
+			o := send(t, smarthost(row.route, hop(name, p.Addr())), message(hello, "1@example.net"))
+			if row.by == "" {
+				if o.Results[0].Verdict != queue.Defer || o.Fault != queue.RouteFault {
+					t.Errorf("outcome: %+v", o)
+				}
+				if said := o.FaultReason + o.FaultReply.String(); !strings.Contains(said, row.says) {
+					t.Errorf("says %q, want something with %q", said, row.says)
+				}
+				for _, s := range p.Sessions() {
+					if strings.Contains(string(s.Received), "pass word") || !s.TLS && strings.Contains(string(s.Received), "AUTH") {
+						t.Errorf("the peer was told %q", s.Received)
+					}
+				}
+				return
+			}
+			if o.Results[0].Verdict != queue.Success {
+				t.Fatalf("outcome: %+v", o)
+			}
+			if s := p.Sessions()[0]; s.User != "relay" || s.Mechanism != row.by {
+				t.Errorf("logged in as %q by %s, want %s", s.User, s.Mechanism, row.by)
+			}
+		})
+	}
+}
+
+// TestPasswordFileIsReadAgain: a corrected password is used without a restart, and
+// a session that was made with another password is not.
+func TestPasswordFileIsReadAgain(t *testing.T) {
+	p := smtptest.Start(t, smtptest.Script{Users: users})
+	name := filepath.Join(t.TempDir(), "password")
+	write := func(password string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("wrong")
+	r := smarthost(config.Route{Username: "relay", PasswordFile: name, TLS: config.RouteTLSNone, InsecureAuth: true}, hop("smtp.example.net", p.Addr()))
+	c := courier(t, r, Timeouts{})
+	deliver := func() queue.Outcome {
+		c.files.forget()
+		return c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+	}
+	if o := deliver(); o.Fault != queue.RouteFault || o.FaultReply.Code != 535 {
+		t.Fatalf("with the wrong password: %+v", o)
+	}
+	write("pass word")
+	if o := deliver(); o.Results[0].Verdict != queue.Success {
+		t.Fatalf("with the right password: %+v", o)
+	}
+	write("wrong again")
+	if err := os.Chtimes(name, time.Time{}, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if o := deliver(); o.Fault != queue.RouteFault {
+		t.Errorf("with another password again: %+v", o)
+	}
+}
+
+// TestUserOfTheSmarthost: a user in the URL goes before the route's.
+func TestUserOfTheSmarthost(t *testing.T) {
+	p := smtptest.Start(t, smtptest.Script{Users: map[string]string{"other": "x"}})
+	h := hop("smtp.example.net", p.Addr())
+	r := smarthost(config.Route{
+		Username: "relay", Password: "x", TLS: config.RouteTLSNone, InsecureAuth: true,
+		Smarthosts: []config.Smarthost{{Host: h.Host, Port: h.Port, Username: "other"}},
+	}, h)
+	if o := send(t, r, message(hello, "1@example.net")); o.Results[0].Verdict != queue.Success {
+		t.Errorf("outcome: %+v", o)
+	}
+}
+
+// TestRouteFaults: what a smarthost says about us defers everyone and names the
+// fault; nobody bounces.
+func TestRouteFaults(t *testing.T) {
+	for name, script := range map[string]on{
+		"login_wanted":        {smtptest.Mail: say("530 5.7.0 authentication required")},
+		"sender_refused":      {smtptest.Mail: say("550 5.7.1 sender not allowed")},
+		"sender_refused_late": {smtptest.Rcpt: say("553 5.7.1 sender not owned by user")},
+		"quota":               {smtptest.Mail: say("452 4.3.1 daily quota")},
+		"quota_after_data":    {smtptest.Content: say("550 5.4.5 daily sending quota exceeded")},
+		"closed_for_us":       {smtptest.Connect: say("554 5.7.1 your address is blocked")},
+		"disconnects":         {smtptest.EHLO: shut},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := peer(t, script, modern...)
+			o := send(t, smarthost(config.Route{}, hop("smtp.example.net", p.Addr())), message(hello, "1@example.net", "2@example.org"))
+			if o.Fault != queue.RouteFault || o.FaultReply.Code == 0 && o.FaultReason == "" {
+				t.Errorf("fault: %+v", o)
+			}
+			for _, r := range o.Results {
+				if r.Verdict != queue.Defer {
+					t.Errorf("result: %+v", r)
+				}
+			}
+		})
+	}
+}

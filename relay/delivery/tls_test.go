@@ -1,0 +1,191 @@
+package delivery
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/smtptest"
+	"github.com/postrider/postrider/queue"
+)
+
+func TestTLSPolicies(t *testing.T) {
+	ca, stranger := smtptest.NewAuthority(t), smtptest.NewAuthority(t)
+	const name = "mx.example.net"
+	good := ca.Server(t, name)
+	ancient := ca.Server(t, name)
+	ancient.MinVersion, ancient.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
+	broken := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return nil, errors.New("no certificate today")
+	}}
+	const (
+		none, opportunistic = config.RouteTLSNone, config.RouteTLSOpportunistic
+		require, verify     = config.RouteTLSRequire, config.RouteTLSVerify
+	)
+	for _, row := range []struct {
+		why      string
+		policy   config.RouteTLS
+		server   *tls.Config
+		on       on
+		implicit bool
+		sent     bool
+		tls      bool   // it went encrypted
+		says     string // in the event's detail, or in the result's reason
+	}{
+		{why: "TLS is not wanted", policy: none, server: good, sent: true},
+		{why: "nothing said is opportunistic for MX", policy: "", server: good, sent: true, tls: true},
+		{why: "offered and taken", policy: opportunistic, server: good, sent: true, tls: true},
+		{why: "opportunistic asks no name", policy: opportunistic, server: stranger.Server(t, "x.test"), sent: true, tls: true},
+		{why: "not offered, not missed", policy: opportunistic, sent: true},
+		{why: "a handshake that fails costs a connection", policy: opportunistic, server: broken, sent: true, says: "TLS handshake"},
+		{why: "TLS is out of order there", policy: opportunistic, server: good, on: on{smtptest.StartTLS: say("454 4.7.0 out of order")}, sent: true, says: "454"},
+		{why: "old TLS is better than none", policy: opportunistic, server: ancient, sent: true, tls: true},
+		{why: "any certificate does", policy: require, server: stranger.Server(t, "x.test"), sent: true, tls: true},
+		{why: "nothing offered", policy: require, says: "no STARTTLS"},
+		{why: "a handshake that fails", policy: require, server: broken, says: "TLS handshake"},
+		{why: "out of order is no reason for clear text", policy: require, server: good, on: on{smtptest.StartTLS: say("454 4.7.0 out of order")}, says: "454"},
+		{why: "old TLS is not what is required", policy: require, server: ancient, says: "TLS handshake"},
+		{why: "right name, right authority", policy: verify, server: good, sent: true, tls: true},
+		{why: "wrong name", policy: verify, server: ca.Server(t, "other.example.net"), says: "other.example.net"},
+		{why: "unknown authority", policy: verify, server: stranger.Server(t, name), says: "unknown authority"},
+		{why: "expired", policy: verify, server: ca.Expired(t, name), says: "expired"},
+		{why: "nothing offered to verify", policy: verify, says: "no STARTTLS"},
+		{why: "text behind the 220", policy: opportunistic, server: good, on: on{smtptest.StartTLS: smtptest.Do(smtptest.Action{Raw: "220 go\r\n250 PWNED\r\n"})}, says: "in clear"},
+		{why: "implicit TLS, verified", policy: verify, server: good, implicit: true, sent: true, tls: true},
+		{why: "implicit TLS, wrong name", policy: verify, server: ca.Server(t, "other.example.net"), implicit: true, says: "other.example.net"},
+		{why: "implicit TLS falls back to nothing", policy: opportunistic, server: broken, implicit: true, says: "TLS handshake"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			p := smtptest.Start(t, smtptest.Script{Keywords: modern, TLS: row.server, Implicit: row.implicit, On: row.on})
+			h := hop(name, p.Addr())
+			h.Implicit = row.implicit
+			r := mx(h)
+			r.route.TLS, r.route.CAFile = row.policy, ca.File(t)
+			o := send(t, r, message(hello, "1@example.net"))
+			x := o.Results[0]
+			if row.sent != (x.Verdict == queue.Success) {
+				t.Fatalf("outcome: %+v", o)
+			}
+			if row.tls != strings.HasPrefix(o.Event.TLS, "TLSv1.") {
+				t.Errorf("event says TLS %q", o.Event.TLS)
+			}
+			if !row.sent && (x.Verdict != queue.Defer || o.Fault != queue.Unreachable || len(p.Messages()) > 0) {
+				t.Errorf("outcome: %+v", o)
+			}
+			detail := x.Reason + x.Reply.String()
+			if row.sent && o.Event.Err != nil {
+				detail = o.Event.Err.Error()
+			}
+			if !strings.Contains(detail, row.says) {
+				t.Errorf("says %q, want something with %q", detail, row.says)
+			}
+			if row.sent && p.Sessions()[len(p.Sessions())-1].TLS != row.tls {
+				t.Errorf("the peer saw TLS %v", !row.tls)
+			}
+		})
+	}
+}
+
+// TestTLSFaultOfASmarthost: what can't be verified there suspends the route.
+func TestTLSFaultOfASmarthost(t *testing.T) {
+	p := smtptest.Start(t, smtptest.Script{TLS: smtptest.NewAuthority(t).Server(t, "smtp.example.net")})
+	r := smarthost(config.Route{TLS: config.RouteTLSVerify, CAFile: smtptest.NewAuthority(t).File(t)}, hop("smtp.example.net", p.Addr()))
+	o := send(t, r, message(hello, "1@example.net"))
+	if o.Results[0].Verdict != queue.Defer || o.Fault != queue.RouteFault || !strings.Contains(o.FaultReason, "unknown authority") {
+		t.Errorf("outcome: %+v", o)
+	}
+}
+
+// TestFailOverBeforeTLSFault: another host that can be verified takes the mail.
+func TestFailOverOnTLS(t *testing.T) {
+	ca := smtptest.NewAuthority(t)
+	bad := smtptest.Start(t, smtptest.Script{TLS: ca.Expired(t, "a.example.net")})
+	good := smtptest.Start(t, smtptest.Script{TLS: ca.Server(t, "b.example.net")})
+	r := smarthost(config.Route{TLS: config.RouteTLSVerify, CAFile: ca.File(t)}, hop("a.example.net", bad.Addr()), hop("b.example.net", good.Addr()))
+	o := send(t, r, message(hello, "1@example.net"))
+	if o.Results[0].Verdict != queue.Success || o.Event.Host != "b.example.net" {
+		t.Errorf("outcome: %+v", o)
+	}
+	if up, told := r.reports["a.example.net"]; up || !told {
+		t.Errorf("router was not told: %v", r.reports)
+	}
+}
+
+func TestCAFileIsReadAgain(t *testing.T) {
+	old, renewed := smtptest.NewAuthority(t), smtptest.NewAuthority(t)
+	p := smtptest.Start(t, smtptest.Script{TLS: renewed.Server(t, "smtp.example.net")})
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	install := func(from string) {
+		t.Helper()
+		b, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install(old.File(t))
+	r := smarthost(config.Route{TLS: config.RouteTLSVerify, CAFile: name}, hop("smtp.example.net", p.Addr()))
+	c := courier(t, r, Timeouts{})
+	if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Fault != queue.RouteFault {
+		t.Fatalf("outcome: %+v", o)
+	}
+	install(renewed.File(t))
+	if err := os.Chtimes(name, time.Time{}, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	c.files.forget()
+	if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
+		t.Errorf("outcome: %+v", o)
+	}
+}
+
+// forget makes the next read look at the files.
+func (f *files) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.seen {
+		x.looked = time.Time{}
+	}
+}
+
+// TestRequireTLS is RFC 8689: verified and passed on, or not at all.
+func TestRequireTLS(t *testing.T) {
+	ca := smtptest.NewAuthority(t)
+	const name = "mx.example.net"
+	for _, row := range []struct {
+		why      string
+		keywords []string
+		server   *tls.Config
+		sent     bool
+	}{
+		{"offered on a verified connection", []string{"REQUIRETLS"}, ca.Server(t, name), true},
+		{"not offered", nil, ca.Server(t, name), false},
+		{"certificate for another name", []string{"REQUIRETLS"}, ca.Server(t, "x.test"), false},
+		{"no TLS at all", []string{"REQUIRETLS"}, nil, false},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			p := smtptest.Start(t, smtptest.Script{Keywords: row.keywords, TLS: row.server})
+			r := mx(hop(name, p.Addr()))
+			r.route.CAFile = ca.File(t)
+			a := message(hello, "1@example.net")
+			a.Envelope.RequireTLS = true
+			o := send(t, r, a)
+			if !row.sent {
+				if x := o.Results[0]; x.Verdict != queue.Bounce || x.Reply.Enhanced.String() != "5.7.30" || len(p.Messages()) > 0 {
+					t.Errorf("outcome: %+v", o)
+				}
+				return
+			}
+			if m := p.Await(t, 1)[0]; !strings.Contains(m.Mail, " REQUIRETLS") {
+				t.Errorf("MAIL was %q; %+v", m.Mail, o)
+			}
+		})
+	}
+}
