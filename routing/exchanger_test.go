@@ -21,7 +21,7 @@ func newTestResolver(t testing.TB, servers ...*dnstest.Server) *Resolver {
 	for _, s := range servers {
 		c.Servers = append(c.Servers, s.Addr)
 	}
-	r := NewResolver(c, nil)
+	r := NewResolver(c)
 	t.Cleanup(r.Close)
 	return r
 }

@@ -25,10 +25,11 @@ type Resolver struct {
 	ctx  context.Context // of the flights, which are no single caller's
 	stop context.CancelFunc
 
-	mu      sync.Mutex // guards closed, and flying against Close
-	closed  bool
-	flying  sync.WaitGroup
-	queries func(kind Type, took time.Duration, err error) // may be nil
+	observe func(kind Type, took time.Duration, err error) // may be nil
+
+	mu     sync.Mutex // guards closed, and flying against Close
+	closed bool
+	flying sync.WaitGroup
 }
 
 // exchanger asks servers one question. It is all that is known here of the
@@ -44,14 +45,14 @@ var errClosed = errors.New("the resolver is closed")
 
 // NewResolver returns a resolver that asks c.Servers, or those of resolv.conf,
 // which is read again when it changes. c.Timeout is what one server gets.
-// Observe, unless nil, hears of each question that was not in the cache and how
-// long the servers took.
-func NewResolver(c config.DNS, observe func(kind Type, took time.Duration, err error)) *Resolver {
+func NewResolver(c config.DNS) *Resolver {
 	timeout := cmp.Or(c.Timeout, 5*time.Second)
-	r := newResolver(newClient(newServers(c.Servers, resolvConf), timeout), lookupTimeouts*timeout)
-	r.queries = observe
-	return r
+	return newResolver(newClient(newServers(c.Servers, resolvConf), timeout), lookupTimeouts*timeout)
 }
+
+// Observe lets f hear of each look-up that was not in the cache and how long it
+// took. It must be called before the first look-up.
+func (r *Resolver) Observe(f func(kind Type, took time.Duration, err error)) { r.observe = f }
 
 func newResolver(x exchanger, limit time.Duration) *Resolver {
 	r := &Resolver{exchange: x, limit: limit, cache: newCache(maxCached)}
@@ -114,8 +115,8 @@ func (r *Resolver) fly(q question) (*Answer, error) {
 	defer cancel()
 	start := time.Now()
 	a, err := r.resolve(ctx, q)
-	if r.queries != nil {
-		r.queries(q.kind, time.Since(start), err)
+	if r.observe != nil {
+		r.observe(q.kind, time.Since(start), err)
 	}
 	if err != nil {
 		return nil, err
