@@ -75,7 +75,7 @@ func (k *checker) general() {
 		k.fault("state_dir", "is empty; expected a directory for queue, socket and keys")
 	} else if info, err := os.Stat(c.StateDir); err == nil && !info.IsDir() {
 		k.fault("state_dir", "%s is not a directory", c.StateDir)
-	} else if n := len(c.ControlSocket()); n > maxSocketPath {
+	} else if n := len(ControlSocket(c.StateDir)); n > maxSocketPath {
 		k.fault("state_dir", "makes a control socket's path of %d octets; the system takes at most %d, expected a shorter one", n, maxSocketPath)
 	}
 	if c.Admin.Address != "" {
@@ -193,7 +193,9 @@ func (k *checker) usersFile(file string) {
 		}
 		return
 	}
-	k.readable("auth.users_file", file)
+	if k.set("auth.users_file") {
+		k.readable("auth.users_file", file)
+	}
 }
 
 func (k *checker) submission() {

@@ -2,9 +2,9 @@ package config
 
 import "path/filepath"
 
-// ControlSocket returns the path of the socket that a running relay is reached
-// by.
-func (c *Config) ControlSocket() string { return filepath.Join(c.StateDir, "control.sock") }
+// ControlSocket returns the path of the socket by which the relay that runs on a
+// state directory is reached.
+func ControlSocket(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
 
 // Files returns the files c came from and refers to: when one of them changes, a
 // reload may come to something else. Empty names are left out.

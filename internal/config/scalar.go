@@ -152,11 +152,16 @@ func parsePrefix(s string) (netip.Prefix, error) {
 
 // parseServer reads the address of a DNS server; the port may be left out.
 func parseServer(s string) (netip.AddrPort, error) {
-	if addr, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return netip.AddrPortFrom(addr, 53), nil
+	bare := s
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		bare = strings.TrimSuffix(inner, "]")
 	}
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil || ap.Port() == 0 {
+	addr, err := netip.ParseAddr(bare)
+	ap := netip.AddrPortFrom(addr, 53)
+	if err != nil {
+		ap, err = netip.ParseAddrPort(s)
+	}
+	if err != nil || ap.Port() == 0 || strings.ContainsAny(ap.Addr().Zone(), "[]%") {
 		return netip.AddrPort{}, errors.New("not an address with a port such as 10.0.0.10:53 or [2001:db8::53]:53")
 	}
 	return ap, nil

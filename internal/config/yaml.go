@@ -49,7 +49,10 @@ func parseYAML(text []byte, f *faults) *node {
 	return root
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine makes one line of what the library says, and tabs in it visible.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(s, "'\t'", "tab")), " ")
+}
 
 func lineOf(n ast.Node) position {
 	if t := n.GetToken(); t != nil && t.Position != nil {
