@@ -110,7 +110,8 @@ func (in *fakeIncoming) Discard() {
 
 // fakeAuth knows one user, alice, whose password is "secret".
 type fakeAuth struct {
-	peer error
+	peer    error
+	patient bool // wrong passwords are the back end's fault, and cost no time
 }
 
 var errWrongPassword = mail.Errorf(535, mail.EnhancedCode{5, 7, 8}, "Authentication credentials invalid")
@@ -125,7 +126,7 @@ func (a *fakeAuth) Mechanisms(c *policy.Client, plaintext bool) []string {
 func (a *fakeAuth) Start(_ context.Context, _ *policy.Client, mechanism string, done func(mail.Identity)) (sasl.Server, error) {
 	check := func(user, password string) error {
 		switch {
-		case user == "down":
+		case user == "down", a.patient && password != "secret":
 			return mail.Errorf(454, mail.EnhancedCode{4, 7, 0}, "Temporary authentication failure")
 		case user == "broken":
 			panic("a back end that panics")
