@@ -188,6 +188,7 @@ func TestMatching(t *testing.T) {
 		config.Policy{Name: "listener", Match: config.PolicyMatch{Listener: config.StringList{":2525"}}},
 		config.Policy{Name: "IPv6", Match: config.PolicyMatch{Network: []netip.Prefix{prefix("2001:db8::/32")}}},
 		config.Policy{Name: "mapped", Match: config.PolicyMatch{Network: []netip.Prefix{prefix("::ffff:192.0.2.0/120")}}},
+		config.Policy{Name: "team", Match: config.PolicyMatch{User: config.StringList{"team-*", "*@example.com"}}},
 		config.Policy{Name: "rest", Match: config.PolicyMatch{User: config.StringList{"a", "rest"}}},
 	)
 	for _, row := range []struct {
@@ -205,6 +206,9 @@ func TestMatching(t *testing.T) {
 		{"IPv6", mail.Identity{Name: "c", Remote: netip.MustParseAddrPort("[2001:db8::1]:1")}, "IPv6"},
 		{"IPv6 with a zone", mail.Identity{Name: "c", Remote: netip.MustParseAddrPort("[2001:db8::1%eth0]:1")}, "IPv6"},
 		{"a rule written as mapped", mail.Identity{Name: "c", Remote: netip.MustParseAddrPort("192.0.2.9:1")}, "mapped"},
+		{"a star in a user's name", mail.Identity{Name: "team-shop"}, "team"},
+		{"a star in front", mail.Identity{Name: "a@example.com"}, "team"},
+		{"case matters in names, with stars too", mail.Identity{Name: "Team-shop"}, ""},
 		{"none", mail.Identity{Name: "c"}, ""},
 	} {
 		if got := p.Plan(&row.id).Policy; got != row.want {

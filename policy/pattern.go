@@ -4,10 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/postrider/postrider/internal/mail"
 )
@@ -23,9 +19,8 @@ import (
 // Case does not matter, on either side of the "@"; domains may be written in
 // U-labels. A quoted local part stands for itself, "*" included.
 type pattern struct {
-	text string
-	// local is folded; parts of it between stars. One part: no star.
-	local []string
+	text  string
+	local glob // folded
 	// domain is what the domain must be, or end in if it begins with a dot.
 	// anyDomain covers an address without a domain too.
 	domain    string
@@ -38,7 +33,7 @@ func parsePattern(s string) (pattern, error) {
 		return pattern{}, fmt.Errorf("address pattern of %d octets; expected at most %d", len(s), mail.MaxPath)
 	}
 	if s == "*" {
-		p.local, p.anyDomain = []string{"", ""}, true
+		p.local, p.anyDomain = newGlob(s), true
 		return p, nil
 	}
 	local, domain, err := cutPattern(s)
@@ -66,10 +61,10 @@ func parsePattern(s string) (pattern, error) {
 }
 
 // cutPattern splits a pattern at its "@" and its local part at the stars.
-func cutPattern(s string) (local []string, domain string, err error) {
+func cutPattern(s string) (local glob, domain string, err error) {
 	if strings.HasPrefix(s, `"`) || strings.EqualFold(s, "postmaster") {
 		a, err := mail.ParseAddress(s)
-		return []string{fold(a.Local)}, a.Domain.String(), err
+		return glob{fold(a.Local)}, a.Domain.String(), err
 	}
 	l, domain, ok := strings.Cut(s, "@")
 	switch {
@@ -85,7 +80,7 @@ func cutPattern(s string) (local []string, domain string, err error) {
 	if _, err := mail.ParseAddress(strings.ReplaceAll(l, "*", "x") + "@example.com"); err != nil {
 		return nil, "", err
 	}
-	return strings.Split(fold(l), "*"), domain, nil
+	return newGlob(fold(l)), domain, nil
 }
 
 func parsePatterns(list []string) ([]pattern, error) {
@@ -105,12 +100,12 @@ func parsePatterns(list []string) ([]pattern, error) {
 
 // exactly is the pattern of one address.
 func exactly(a mail.Address) pattern {
-	return pattern{text: a.String(), local: []string{fold(a.Local)}, domain: a.Domain.String()}
+	return pattern{text: a.String(), local: glob{fold(a.Local)}, domain: a.Domain.String()}
 }
 
 // covers reports whether a is in the set.
 func (p *pattern) covers(a mail.Address) bool {
-	return p.coversDomain(a.Domain.String()) && p.coversLocal(foldASCII(a.Local))
+	return p.coversDomain(a.Domain.String()) && p.local.covers(foldUTF8(a.Local), hasFoldedPrefix)
 }
 
 func (p *pattern) coversDomain(d string) bool {
@@ -121,76 +116,6 @@ func (p *pattern) coversDomain(d string) bool {
 		return len(d) > len(p.domain) && strings.HasSuffix(d, p.domain)
 	}
 	return d == p.domain
-}
-
-// coversLocal matches the parts in turn: the first at the beginning, the last at
-// the end, those between wherever they come first. It never goes back, so the
-// time is bounded by the product of both lengths.
-func (p *pattern) coversLocal(s string) bool {
-	first, last := p.local[0], p.local[len(p.local)-1]
-	if len(p.local) == 1 {
-		return len(s) == len(first) && hasFoldedPrefix(s, first)
-	}
-	if len(s) < len(first)+len(last) || !hasFoldedPrefix(s, first) || !hasFoldedPrefix(s[len(s)-len(last):], last) {
-		return false
-	}
-	s = s[len(first) : len(s)-len(last)]
-	for _, part := range p.local[1 : len(p.local)-1] {
-		for !hasFoldedPrefix(s, part) {
-			if s == "" {
-				return false
-			}
-			s = s[1:]
-		}
-		s = s[len(part):]
-	}
-	return true
-}
-
-// hasFoldedPrefix reports whether s, in any ASCII case, begins with prefix,
-// which is folded.
-func hasFoldedPrefix(s, prefix string) bool {
-	if len(s) < len(prefix) {
-		return false
-	}
-	for i := range len(prefix) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != prefix[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// fold makes local parts comparable: one normal form, lower case. What would
-// become plain ASCII by that (the Kelvin sign, the long s) stays as it is, so
-// that no look-alike passes for an ASCII address.
-func fold(s string) string {
-	folded := strings.Map(unicode.ToLower, norm.NFC.String(s))
-	if isASCII(folded) && !isASCII(s) {
-		return s
-	}
-	return folded
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
-// foldASCII folds s unless it is ASCII, which is compared without a copy.
-func foldASCII(s string) string {
-	if isASCII(s) {
-		return s
-	}
-	return fold(s)
 }
 
 // coveredBy reports whether one of patterns covers a.

@@ -13,7 +13,7 @@ import (
 // rule is one entry of policies, ready to be asked.
 type rule struct {
 	name        string // empty for what applies where no entry does
-	users       []string
+	users       []glob
 	groups      []string
 	listeners   []string
 	networks    []netip.Prefix
@@ -30,7 +30,6 @@ type rule struct {
 func newRule(p config.Policy) (*rule, error) {
 	r := &rule{
 		name:        p.Name,
-		users:       p.Match.User,
 		groups:      p.Match.Group,
 		listeners:   p.Match.Listener,
 		size:        int64(p.Limits.Size),
@@ -45,6 +44,9 @@ func newRule(p config.Policy) (*rule, error) {
 			Rewrite:     p.Rewrite,
 			Bounces:     p.Bounces,
 		},
+	}
+	for _, u := range p.Match.User {
+		r.users = append(r.users, newGlob(u))
 	}
 	for _, n := range p.Match.Network {
 		// Clients' addresses are compared unmapped.
@@ -97,12 +99,22 @@ func (r *rule) setEnvironment(p config.Policy) error {
 }
 
 // matches reports whether the rule is about id. All conditions that are given
-// must hold; one of several values is enough. Names are compared octet for octet.
+// must hold; one of several values is enough. Names are compared octet for octet,
+// but for the stars in those of users.
 func (r *rule) matches(id *mail.Identity) bool {
-	return (len(r.users) == 0 || slices.Contains(r.users, id.Name)) &&
+	return (len(r.users) == 0 || r.isUser(id.Name)) &&
 		(len(r.listeners) == 0 || slices.Contains(r.listeners, id.Listener)) &&
 		(len(r.groups) == 0 || slices.ContainsFunc(r.groups, func(g string) bool { return slices.Contains(id.Groups, g) })) &&
 		(len(r.networks) == 0 || r.inNetwork(id.Remote.Addr().Unmap()))
+}
+
+func (r *rule) isUser(name string) bool {
+	for _, u := range r.users {
+		if u.covers(name, strings.HasPrefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // inNetwork is false for a client on a unix socket.

@@ -112,6 +112,9 @@ func TestUserAddAndRemove(t *testing.T) {
 	if err := AddUser(path, "first", "one"); err != nil {
 		t.Fatal(err)
 	}
+	if line, _ := os.ReadFile(path); !strings.HasPrefix(string(line), "first:$2a$10$") {
+		t.Errorf("wrote %.15q; expected bcrypt of cost 10", line)
+	}
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v of a new file", info.Mode())
 	}
@@ -119,19 +122,19 @@ func TestUserAddAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(path)
-	if err := AddUser(path, "b", "changed", WithScram); err != nil {
+	if err := addUser(path, "b", "changed", bcrypt.MinCost, []Extra{WithScram}); err != nil {
 		t.Fatal(err)
 	}
 	if err := RemoveUser(path, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := AddUser(path, "d", "new"); err != nil {
+	if err := addUser(path, "d", "new", bcrypt.MinCost, nil); err != nil {
 		t.Fatal(err)
 	}
 	after, _ := os.ReadFile(path)
 	lines, old := strings.Split(string(after), "\n"), strings.Split(string(before), "\n")
 	if len(lines) != 7 || lines[0] != "# head" || lines[1] != "" || lines[2] != "# about b" ||
-		!strings.HasPrefix(lines[3], "b:$2a$10$") || lines[4] != old[5] || !strings.HasPrefix(lines[5], "d:$2a$10$") || lines[6] != "" {
+		!strings.HasPrefix(lines[3], "b:$2a$04$") || lines[4] != old[5] || !strings.HasPrefix(lines[5], "d:$2a$04$") || lines[6] != "" {
 		t.Errorf("the file is now:\n%s", after)
 	}
 	u, err := LoadUsers(path)
@@ -186,7 +189,7 @@ func TestUserEditsKeepLinksAndModes(t *testing.T) {
 	if err := os.Symlink(target, link); err != nil {
 		t.Fatal(err)
 	}
-	if err := AddUser(link, "a", "x"); err != nil {
+	if err := addUser(link, "a", "x", bcrypt.MinCost, nil); err != nil {
 		t.Fatal(err)
 	}
 	if info, _ := os.Lstat(link); info.Mode()&fs.ModeSymlink == 0 {
@@ -203,7 +206,7 @@ func TestUserAddsAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, n := range names {
 		wg.Go(func() {
-			if err := AddUser(path, n, "x"); err != nil {
+			if err := addUser(path, n, "x", bcrypt.MinCost, nil); err != nil {
 				t.Error(err)
 			}
 		})

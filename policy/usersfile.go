@@ -24,13 +24,17 @@ const WithScram Extra = 1
 // end, or new verifiers on the line that is there. A file that does not exist is
 // made, with mode 0600. Everything else in the file stays as it is.
 func AddUser(path, name, password string, extra ...Extra) error {
+	return addUser(path, name, password, bcryptCost, extra)
+}
+
+func addUser(path, name, password string, cost int, extra []Extra) error {
 	if err := checkUserName(name); err != nil {
 		return err
 	}
 	if err := checkPassword(password); err != nil {
 		return err
 	}
-	v, err := newBcrypt(password)
+	v, err := newBcrypt(password, cost)
 	if err != nil {
 		return err
 	}

@@ -71,11 +71,11 @@ func parseBcrypt(s string) (Verifier, error) {
 const bcryptAlphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 // newBcrypt makes a verifier. Passwords that bcrypt would cut are refused.
-func newBcrypt(password string) (Verifier, error) {
+func newBcrypt(password string, cost int) (Verifier, error) {
 	if len(password) > maxBcryptKey {
 		return nil, fmt.Errorf("password of %d octets; expected at most %d", len(password), maxBcryptKey)
 	}
-	h, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
+	h, err := bcrypt.GenerateFromPassword([]byte(password), cost)
 	if err != nil {
 		return nil, fmt.Errorf("hash password: %w", err)
 	}

@@ -1,0 +1,87 @@
+package policy
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// glob is a text in which "*" stands for any octets or none: the parts between
+// the stars. One part means that there is no star.
+type glob []string
+
+func newGlob(s string) glob { return strings.Split(s, "*") }
+
+// covers matches the parts in turn: the first at the beginning, the last at the
+// end, those between wherever they come first. It never goes back, so the time is
+// bounded by the product of both lengths. prefix says whether a text begins with
+// a part of g.
+func (g glob) covers(s string, prefix func(s, part string) bool) bool {
+	first, last := g[0], g[len(g)-1]
+	if len(g) == 1 {
+		return len(s) == len(first) && prefix(s, first)
+	}
+	if len(s) < len(first)+len(last) || !prefix(s, first) || !prefix(s[len(s)-len(last):], last) {
+		return false
+	}
+	s = s[len(first) : len(s)-len(last)]
+	for _, part := range g[1 : len(g)-1] {
+		for !prefix(s, part) {
+			if s == "" {
+				return false
+			}
+			s = s[1:]
+		}
+		s = s[len(part):]
+	}
+	return true
+}
+
+// hasFoldedPrefix reports whether s, in any ASCII case, begins with prefix,
+// which is folded.
+func hasFoldedPrefix(s, prefix string) bool {
+	if len(s) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// fold makes local parts comparable: one normal form, lower case. What would
+// become plain ASCII by that (the Kelvin sign, the long s) stays as it is, so
+// that no look-alike passes for an ASCII address.
+func fold(s string) string {
+	folded := strings.Map(unicode.ToLower, norm.NFC.String(s))
+	if isASCII(folded) && !isASCII(s) {
+		return s
+	}
+	return folded
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// foldUTF8 folds s unless it is ASCII, which hasFoldedPrefix compares without a
+// copy.
+func foldUTF8(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	return fold(s)
+}
