@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/queue"
 )
 
@@ -27,9 +28,10 @@ type Client struct {
 	http http.Client
 }
 
-// NewClient returns a client of the daemon whose control socket is at path. It
+// NewClient returns a client of the daemon that runs on a state directory. It
 // connects when it is first used.
-func NewClient(path string) *Client {
+func NewClient(stateDir string) *Client {
+	path := config.ControlSocket(stateDir)
 	dialer := net.Dialer{Timeout: dialTimeout}
 	return &Client{path: path, http: http.Client{Transport: &http.Transport{
 		DisableCompression: true,

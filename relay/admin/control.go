@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
 )
@@ -36,10 +37,11 @@ type Control struct {
 	done     chan struct{}
 }
 
-// ListenControl opens the control socket at path and serves it until Stop. A
-// socket that a crash has left there is replaced, so the caller must hold the
-// lock on the state directory.
-func ListenControl(path string, b Backend, log *slog.Logger) (*Control, error) {
+// OpenControl opens the control socket in a state directory and serves it until
+// Stop. A socket that a crash has left there is replaced, so the caller must hold
+// the lock on the directory.
+func OpenControl(stateDir string, b Backend, log *slog.Logger) (*Control, error) {
+	path := config.ControlSocket(stateDir)
 	l, err := bindPrivate(path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
