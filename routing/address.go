@@ -62,27 +62,39 @@ func (s *search) askHost(host string) found {
 	return f
 }
 
+// find returns the addresses of hosts, in the same order.
+func (s *search) find(hosts []string) []found {
+	all := make([]found, len(hosts))
+	complete := true
+	for i, host := range hosts {
+		all[i] = s.peekHost(host)
+		complete = complete && all[i].complete
+	}
+	if !complete {
+		s.ask(all)
+	}
+	return all
+}
+
 // parallelHosts is how many hosts one search asks about at once.
 const parallelHosts = 8
 
-// find returns the addresses of hosts, in the same order; those that must be
-// asked for are asked for together.
-func (s *search) find(hosts []string) []found {
-	all := make([]found, len(hosts))
+// ask completes all. It stands apart from find so that what is cached does not
+// pay for its goroutines.
+func (s *search) ask(all []found) {
 	var asking sync.WaitGroup
 	slots := make(chan struct{}, parallelHosts)
-	for i, host := range hosts {
-		if all[i] = s.peekHost(host); all[i].complete {
+	for i := range all {
+		if all[i].complete {
 			continue
 		}
 		slots <- struct{}{}
 		asking.Go(func() {
-			all[i] = s.askHost(host)
+			all[i] = s.askHost(all[i].host)
 			<-slots
 		})
 	}
 	asking.Wait()
-	return all
 }
 
 // hop makes a hop of f with its addresses in the order to try them. Without any

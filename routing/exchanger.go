@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -73,7 +74,7 @@ func (s *search) candidates(domain mail.Domain, all []MX) (list []MX, looped boo
 
 // unfit says why an exchanger's name is no name of a host.
 func unfit(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil {
+	if isAddress(host) {
 		return "an exchanger must be a name, not an address (RFC 1035 3.3.9)"
 	}
 	if host == "" {
@@ -83,6 +84,16 @@ func unfit(host string) string {
 		return "not the name of a host"
 	}
 	return ""
+}
+
+// isAddress reports whether host is an IP address. Names of hosts end in a
+// letter and hold no colon, so that most are told apart without parsing.
+func isAddress(host string) bool {
+	if host == "" || strings.IndexByte(host, ':') < 0 && (host[len(host)-1] < '0' || host[len(host)-1] > '9') {
+		return false
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // equals returns how many exchangers at the head of list have one preference.
@@ -105,13 +116,13 @@ func preferredTo(list []MX, preference uint16) []MX {
 }
 
 // visit looks up addresses of exchangers, best first, until MaxHosts of them have
-// some. Exchangers of one preference are looked up together, for any of them may
+// some; those that failed lately are spares. Exchangers of one preference are looked up together, for any of them may
 // turn out to be this relay.
 func (s *search) visit(domain mail.Domain, list []MX, implicit bool) ([]NextHop, error) {
 	var hops, failing []NextHop
 	var temporary error
-	for len(list) > 0 && len(hops)+len(failing) < MaxHosts {
-		n := min(len(list), MaxHosts-len(hops)-len(failing))
+	for len(list) > 0 && len(hops) < MaxHosts {
+		n := min(len(list), MaxHosts-len(hops))
 		for n < len(list) && list[n].Preference == list[n-1].Preference {
 			n++
 		}

@@ -20,8 +20,8 @@ func (s *search) smarthosts(route *Route) ([]NextHop, error) {
 	list := byPriority(route.Smarthosts)
 	var hops, failing []NextHop
 	var last error
-	for len(list) > 0 && len(hops)+len(failing) < MaxHosts {
-		n := min(len(list), MaxHosts-len(hops)-len(failing))
+	for len(list) > 0 && len(hops) < MaxHosts {
+		n := min(len(list), MaxHosts-len(hops))
 		for i, f := range s.findSmarthosts(list[:n]) {
 			hop, bad, err := s.smarthost(&list[i], &f)
 			switch {
@@ -36,7 +36,7 @@ func (s *search) smarthosts(route *Route) ([]NextHop, error) {
 		list = list[n:]
 	}
 	if hops = append(hops, failing...); len(hops) > 0 {
-		return hops, nil
+		return hops[:min(len(hops), MaxHosts)], nil
 	}
 	// Never permanent, whatever DNS says: that would be the operator's mistake,
 	// and no reason to bounce mail.

@@ -235,6 +235,22 @@ func TestFailedAddressesAreLast(t *testing.T) {
 	check("a.test/10 192.0.2.1 2001:db8::1, b.test/20 192.0.2.2", "one address is enough")
 }
 
+func TestFailingHostsDoNotUseUpTheAttempt(t *testing.T) {
+	zone := rulesZone() // many.test has nine MX hosts
+	r := newTestRouter(t, dnstest.Start(t, zone), nil)
+	for i := range 5 {
+		r.Report(&NextHop{Host: fmt.Sprintf("m%d.test", i), Port: 25}, netip.Addr{}, false)
+	}
+	plan, err := r.Plan(t.Context(), mxRoute(t), mail.MustParseDomain("many.test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "m5.test/50 192.0.2.105, m6.test/60 192.0.2.106, m7.test/70 192.0.2.107, m8.test/80 192.0.2.108, m0.test/0 192.0.2.100"
+	if got := strings.Join(hopsText(plan.Hops), ", "); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestInterleave(t *testing.T) {
 	var v6, v4 []netip.Addr
 	for i := range 3 {
