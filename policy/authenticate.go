@@ -39,6 +39,9 @@ type AuthOptions struct {
 	// Passwords is carried from one authenticator to the next over reloads, so
 	// that what was verified stays so. Nil makes a new one.
 	Passwords *Passwords
+	// Warn, if not nil, is told what is wrong with the users file without making
+	// it unusable.
+	Warn func(message string)
 	// System looks up users and groups of this system; nil reads its database.
 	System System
 }
@@ -52,6 +55,11 @@ func NewAuthenticator(o AuthOptions) (Authenticator, error) {
 			return nil, err
 		}
 		o.Directory = users
+		if o.Warn != nil {
+			for _, w := range users.Warnings() {
+				o.Warn(w)
+			}
+		}
 	}
 	if o.Directory == nil {
 		o.Directory = new(Users)
@@ -102,7 +110,7 @@ func (a *authenticator) Mechanisms(c *Client, plaintext bool) []string {
 		list = append(list, MechanismExternal)
 	}
 	if _, all := a.directory.Scram(); all {
-		if c.TLS != nil {
+		if c.bindable() {
 			list = append(list, MechanismScramPlus)
 		}
 		list = append(list, MechanismScram)

@@ -111,7 +111,7 @@ func (s *scramServer) begin(first string) error {
 
 func (s *scramServer) offeredPlus() bool {
 	_, all := s.auth.directory.Scram()
-	return all && s.client.TLS != nil
+	return all && s.client.bindable()
 }
 
 // credentials answers the library's question for a user. Those who don't exist
@@ -136,10 +136,20 @@ func (s *scramServer) credentials(name string) (scram.StoredCredentials, error) 
 	return scram.StoredCredentials{KeyFactors: factors, StoredKey: randomBytes(32), ServerKey: randomBytes(32)}, nil
 }
 
+// bindable reports whether some channel binding works. TLS 1.2 without extended
+// master secret has no tls-exporter (RFC 9266 section 3).
+func (c *Client) bindable() bool {
+	if c.TLS == nil || !c.TLS.HandshakeComplete {
+		return false
+	}
+	_, err := scram.NewTLSExporterBinding(c.TLS)
+	return err == nil || len(c.Certificate) > 0
+}
+
 // binding returns what ties an exchange to this TLS connection (RFC 5929,
 // RFC 9266).
 func (c *Client) binding(kind scram.ChannelBindingType) (scram.ChannelBinding, error) {
-	if c.TLS == nil {
+	if c.TLS == nil || !c.TLS.HandshakeComplete {
 		return scram.ChannelBinding{}, errors.New("channel binding without TLS")
 	}
 	switch kind {

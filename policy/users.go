@@ -78,6 +78,9 @@ func LoadUsers(path string) (*Users, error) {
 	if mode := info.Mode().Perm(); mode&0o026 != 0 {
 		u.warnings = append(u.warnings, fmt.Sprintf("users file %s has mode %04o; expected 0600 or 0640", path, mode))
 	}
+	if some, all := u.Scram(); some && !all {
+		u.warnings = append(u.warnings, fmt.Sprintf("users file %s has SCRAM verifiers for %d of %d users; SCRAM is offered once all have one", path, u.scram, len(u.names)))
+	}
 	return u, nil
 }
 

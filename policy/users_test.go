@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
 func cheapBcrypt(t testing.TB, password string) string {
@@ -104,6 +106,27 @@ func TestUsersFileModes(t *testing.T) {
 		if got := len(u.Warnings()) > 0; got != warns {
 			t.Errorf("mode %04o: warned %v, want %v", mode, got, warns)
 		}
+	}
+}
+
+func TestUsersFileWarnings(t *testing.T) {
+	path := writeUsers(t, "a:"+cheapBcrypt(t, "x")+"\nb:"+scramLine(t, "x"))
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if _, err := NewAuthenticator(AuthOptions{Auth: config.Auth{UsersFile: path}, Warn: func(s string) { got = append(got, s) }}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"users file " + path + " has mode 0644; expected 0600 or 0640",
+		"users file " + path + " has SCRAM verifiers for 1 of 2 users; SCRAM is offered once all have one",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, err := NewAuthenticator(AuthOptions{Auth: config.Auth{UsersFile: path + "x"}}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the file: %v", err)
 	}
 }
 
