@@ -2,7 +2,10 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
@@ -99,10 +102,10 @@ func (p *Policy) Sender(id *mail.Identity, from mail.Path, size int64) error {
 func (p *Policy) Recipient(id *mail.Identity, _ mail.Path, rcpt mail.Address, accepted int) error {
 	r := p.find(id)
 	if coveredBy(r.deny, rcpt) {
-		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is denied", r.title(), rcpt)
+		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is denied", r.title(), shown(rcpt))
 	}
 	if r.allow != nil && !coveredBy(r.allow, rcpt) {
-		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is not allowed; allowed: %s", r.title(), rcpt, listed(r.allow))
+		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is not allowed; allowed: %s", r.title(), shown(rcpt), listed(r.allow))
 	}
 	if r.recipients > 0 && accepted >= r.recipients {
 		return mail.Errorf(452, mail.EnhancedCode{4, 5, 3}, "%s: at most %d recipients in a message", r.title(), r.recipients)
@@ -147,7 +150,22 @@ func (r *rule) maySendAs(a mail.Address) bool {
 func (r *rule) counts() bool { return !r.messages.none() || !r.bytes.none() }
 
 func (r *rule) refuseSender(what string, a mail.Address) error {
-	return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: %s <%s> is not allowed; allowed: %s", r.title(), what, a, listed(r.senders))
+	return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: %s <%s> is not allowed; allowed: %s", r.title(), what, shown(a), listed(r.senders))
+}
+
+// shown writes an address for a reply. One from a header may be anything: it is
+// cut to the length of a path and its control characters are taken out.
+func shown(a mail.Address) string {
+	s := a.String()
+	if len(s) > mail.MaxPath {
+		s = s[:mail.MaxPath]
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // checkSize refuses for good what no later time lets through either.

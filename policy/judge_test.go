@@ -122,6 +122,10 @@ func TestHeaderFrom(t *testing.T) {
 		{"none, where any is allowed", "staging", nil, ""},
 		{"what could not be read has no domain", "billing", []mail.Address{{Local: "garbage"}},
 			`550 5.7.1 policy "policies[0]": header From <garbage> is not allowed; allowed: *@example.com`},
+		{"what could not be read ends no line of the reply", "billing", []mail.Address{{Local: "a\r\n250 b"}},
+			`550 5.7.1 policy "policies[0]": header From <"a??250 b"> is not allowed; allowed: *@example.com`},
+		{"nor makes it long", "billing", []mail.Address{{Local: strings.Repeat("x", 1<<20)}},
+			`550 5.7.1 policy "policies[0]": header From <` + strings.Repeat("x", 256) + `> is not allowed; allowed: *@example.com`},
 	} {
 		_, err := p.Message(&mail.Identity{Name: row.user}, &mail.Envelope{}, row.from)
 		says(t, row.reason, err, row.want)
