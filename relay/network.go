@@ -22,7 +22,8 @@ type network struct {
 }
 
 func newNetwork(c *config.Config, m *admin.Metrics, log *slog.Logger) *network {
-	resolver := routing.NewResolver(c.DNS, func(_ routing.Type, took time.Duration, _ error) { m.Asked(took) })
+	resolver := routing.NewResolver(c.DNS)
+	resolver.Observe(func(_ routing.Type, took time.Duration, _ error) { m.Asked(took) })
 	return &network{
 		resolver: resolver,
 		router: routing.NewRouter(resolver, routing.Options{
