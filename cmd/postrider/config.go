@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/policy"
+)
+
+type configCommands struct {
+	Check  configCheck  `cmd:"" help:"Check the configuration and everything it refers to."`
+	Print  configPrint  `cmd:"" help:"Print what is in force, with defaults and the environment, secrets masked."`
+	Schema configSchema `cmd:"" help:"Print a JSON Schema of the file, for editors."`
+	Init   configInit   `cmd:"" help:"Print a commented file to begin with, or write it."`
+}
+
+type configCheck struct{}
+
+// Run prints what was checked, or fails with every fault.
+func (configCheck) Run(p *program) error {
+	c, err := p.load()
+	if err != nil {
+		return err
+	}
+	if err := checkUsers(c); err != nil {
+		return err
+	}
+	source := c.Source
+	if source == "" {
+		source = "the embedded default (no configuration file was found)"
+	}
+	_, err = fmt.Fprintf(p.stdout, "OK: %s\n", source)
+	return err
+}
+
+// checkUsers reads the users file as the relay would.
+func checkUsers(c *config.Config) error {
+	if c.Auth.UsersFile == "" {
+		return nil
+	}
+	_, err := policy.LoadUsers(c.Auth.UsersFile)
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // where it must exist, Load said so
+		return nil
+	}
+	return config.Errors{{File: c.Source, Key: "auth.users_file", Problem: err.Error()}}
+}
+
+type configPrint struct{}
+
+// Run prints YAML that could be loaded again.
+func (configPrint) Run(p *program) error {
+	c, err := p.load()
+	if err != nil {
+		return err
+	}
+	text, err := config.Print(c)
+	if err != nil {
+		return err
+	}
+	_, err = p.stdout.Write(text)
+	return err
+}
+
+type configSchema struct{}
+
+// Run prints the schema.
+func (configSchema) Run(p *program) error {
+	text, err := config.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s\n", text)
+	return err
+}
+
+type configInit struct {
+	File string `arg:"" optional:"" placeholder:"FILE" help:"File to write; it must not exist. Default: standard output."`
+}
+
+// Run writes the starter file, and never over another one.
+func (c configInit) Run(p *program) error {
+	if c.File == "" {
+		_, err := p.stdout.Write(config.Starter())
+		return err
+	}
+	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return usageError{c.File + " exists already; name another file"}
+	}
+	if err != nil {
+		return fmt.Errorf("writing a configuration: %w", err)
+	}
+	if _, err := f.Write(config.Starter()); err != nil {
+		f.Close()
+		return fmt.Errorf("writing a configuration: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("writing a configuration: %w", err)
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s written. Next: `postrider user add NAME -c %s`, then `postrider serve -c %s`.\n", c.File, c.File, c.File)
+	return err
+}

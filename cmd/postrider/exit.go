@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/queue/spool"
+	"github.com/postrider/postrider/relay/admin"
+)
+
+// Exit codes of sysexits.h.
+const (
+	exitOK          = 0
+	exitUsage       = 64
+	exitData        = 65
+	exitUnavailable = 69
+	exitSoftware    = 70
+	exitTemporary   = 75
+	exitPermission  = 77
+	exitConfig      = 78
+)
+
+// exitCodeOf is the code for what the daemon answers.
+var exitCodeOf = map[admin.Kind]int{
+	admin.BadRequest:  exitUsage,
+	admin.NotFound:    exitData,
+	admin.Unavailable: exitTemporary,
+	admin.Internal:    exitSoftware,
+}
+
+// usageError is a call that makes no sense.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+// dataError is input that can't be taken, or that names what does not exist.
+type dataError struct{ text string }
+
+func (e dataError) Error() string { return e.text }
+
+// reported is an error that the user has already been told of.
+type reported struct{ error }
+
+func (e reported) Unwrap() error { return e.error }
+
+// exitCode returns the code for err.
+func exitCode(err error) int {
+	var (
+		usage  usageError
+		data   dataError
+		faults config.Errors
+		locked *spool.LockedError
+		answer *admin.Error
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &faults):
+		return exitConfig
+	case errors.As(err, &data):
+		return exitData
+	case errors.As(err, &locked):
+		return exitTemporary
+	case errors.Is(err, admin.ErrNoDaemon), errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return exitUnavailable
+	case errors.Is(err, fs.ErrPermission):
+		return exitPermission
+	case errors.As(err, &answer):
+		return exitCodeOf[answer.Kind]
+	}
+	return exitSoftware
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/relay/admin"
+)
+
+// printMessage writes what is known of one message.
+func printMessage(out io.Writer, m *admin.Message) error {
+	w := bufio.NewWriter(out)
+	field := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-11s %s\n", name, printable(value))
+		}
+	}
+	field("id", m.ID.String())
+	field("message-id", m.MessageID)
+	field("from", m.From)
+	field("to", strings.Join(m.To, ", "))
+	field("identity", m.Identity+" ("+m.Mechanism+" at "+m.Listener+")")
+	field("client", strings.TrimSpace(strings.Join([]string{m.Remote, m.Helo, m.TLS}, " ")))
+	field("size", fmt.Sprint(m.Size))
+	field("arrival", m.Arrival.Local().Format(time.RFC3339))
+	for i := range m.Deliveries {
+		d := &m.Deliveries[i]
+		state := d.State.String()
+		if d.Attempting {
+			state += ", attempted now"
+		}
+		if d.Due != nil {
+			state += ", due " + d.Due.Local().Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "\nto %s: %s, %s\n", d.Destination, state, plural(int64(d.Attempts), "attempt", "attempts"))
+		if d.InDoubt != "" {
+			fmt.Fprintf(w, "    in doubt: %s took the content and never answered\n", printable(d.InDoubt))
+		}
+		for _, r := range d.To {
+			line := r.Address + ": " + r.State.String()
+			if r.Host != "" {
+				line += ", " + r.Host
+			}
+			if r.Reason != "" {
+				line += ": " + r.Reason
+			}
+			fmt.Fprintf(w, "    %s\n", printable(line))
+		}
+	}
+	return w.Flush()
+}
+
+// printStats writes destinations down and ages across, as qshape does.
+func printStats(out io.Writer, s *admin.Stats) error {
+	w := bufio.NewWriter(out)
+	fmt.Fprintf(w, "%s, %s\n", plural(s.Messages, "message", "messages"), size(s.Bytes))
+	status := make(map[string]*queue.DestinationStatus)
+	for i := range s.Destinations {
+		status[s.Destinations[i].Destination] = &s.Destinations[i]
+	}
+	if len(s.Rows) > 0 {
+		fmt.Fprintf(w, "\n%-32s %-8s %8s %9s %6s", "DESTINATION", "STATE", "TOTAL", "SIZE", "OLDEST")
+		for _, a := range queue.Ages {
+			fmt.Fprintf(w, " %5s", "<"+minutes(a))
+		}
+		fmt.Fprintf(w, " %5s\n", minutes(queue.Ages[len(queue.Ages)-1])+"+")
+	}
+	for i := range s.Rows {
+		r := &s.Rows[i]
+		fmt.Fprintf(w, "%-32s %-8s %8d %9s %6s", r.Destination, r.State, r.Deliveries, size(r.Bytes), age(time.Since(r.Oldest)))
+		for _, n := range r.ByAge {
+			fmt.Fprintf(w, " %5d", n)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, d := range s.Destinations {
+		if d.Status == queue.Up {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s is %s since %s; next attempt in %s\n", d.Destination, d.Status, d.Since.Local().Format(time.RFC3339), due(&d.Probe, time.Now()))
+		if d.Reason != "" {
+			fmt.Fprintf(w, "    %s\n", printable(strings.TrimPrefix(d.Host+": "+d.Reason, ": ")))
+		}
+	}
+	return w.Flush()
+}
+
+// minutes writes the bound of a column.
+func minutes(d time.Duration) string { return fmt.Sprint(int(d.Minutes()), "m") }
+
+// printExplanation writes what would happen, in the order it would.
+func printExplanation(out io.Writer, x *admin.Explanation) error {
+	w := bufio.NewWriter(out)
+	field := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-12s %s\n", name, printable(value))
+		}
+	}
+	field("verdict", x.Verdict)
+	field("policy", x.Policy)
+	for _, r := range x.Rewrites {
+		field("rewriting", r)
+	}
+	field("route", x.Route)
+	field("destination", x.Destination)
+	field("tls", x.TLS)
+	for _, s := range x.Steps {
+		line := s.What + ": " + s.Result
+		if s.TTL > 0 {
+			line += fmt.Sprintf(" (ttl %.0fs)", s.TTL)
+		}
+		field("because", line)
+	}
+	for i, h := range x.Hops {
+		field(fmt.Sprintf("next hop %d", i+1), fmt.Sprintf("%s port %d: %s", h.Host, h.Port, strings.Join(h.Addresses, ", ")))
+	}
+	field("fault", x.Fault)
+	field("retry", x.Retry)
+	return w.Flush()
+}
