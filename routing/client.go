@@ -127,14 +127,14 @@ func (c *client) roundTrip(ctx context.Context, network string, server netip.Add
 	return reply, err
 }
 
-// overUDP sends packed, and again after half the timeout, and reads until a
-// packet answers msg. What does not is ignored: it may be forged or late.
+// overUDP sends packed, and again after a quarter of the timeout, and reads
+// until a packet answers msg. What does not is ignored: it may be forged or late.
 func overUDP(conn net.Conn, packed []byte, msg *dns.Msg, timeout time.Duration) (*dns.Msg, error) {
 	buf := make([]byte, udpSize)
 	if _, err := conn.Write(packed); err != nil {
 		return nil, err
 	}
-	again := time.AfterFunc(timeout/2, func() { _, _ = conn.Write(packed) })
+	again := time.AfterFunc(timeout/4, func() { _, _ = conn.Write(packed) })
 	defer again.Stop()
 	for {
 		n, err := conn.Read(buf)

@@ -17,7 +17,7 @@ import (
 // newTestResolver asks server and nobody else, with a short patience.
 func newTestResolver(t testing.TB, servers ...*dnstest.Server) *Resolver {
 	t.Helper()
-	c := config.DNS{Timeout: 200 * time.Millisecond}
+	c := config.DNS{Timeout: 500 * time.Millisecond}
 	for _, s := range servers {
 		c.Servers = append(c.Servers, s.Addr)
 	}

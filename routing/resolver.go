@@ -110,7 +110,9 @@ func (r *Resolver) fly(q question) (*Answer, error) {
 	r.flying.Add(1)
 	r.mu.Unlock()
 	defer r.flying.Done()
-
+	if a := r.cache.get(q, time.Now()); a != nil {
+		return a, nil // an earlier flight landed after the caller had looked
+	}
 	ctx, cancel := context.WithTimeout(r.ctx, r.limit)
 	defer cancel()
 	start := time.Now()

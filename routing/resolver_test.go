@@ -233,7 +233,9 @@ func TestNXDOMAINIsFinal(t *testing.T) {
 func TestALostPacketIsSentAgain(t *testing.T) {
 	s := dnstest.Start(t, dnstest.Zone{"a.test": {"A 192.0.2.1"}})
 	s.Break("a.test", "A", dnstest.Timeout, dnstest.OK)
-	if a, err := newTestResolver(t, s).Lookup(t.Context(), "a.test", TypeA); err != nil || len(a.Addresses) != 1 {
+	r := NewResolver(config.DNS{Servers: []netip.AddrPort{s.Addr}, Timeout: 4 * time.Second})
+	defer r.Close()
+	if a, err := r.Lookup(t.Context(), "a.test", TypeA); err != nil || len(a.Addresses) != 1 {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
