@@ -34,6 +34,9 @@ var profile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(f
 // ParseDomain reads a domain name or an address literal ("[192.0.2.1]",
 // "[IPv6:2001:db8::1]"), in A-labels or U-labels (RFC 5890), in any case.
 func ParseDomain(s string) (Domain, error) {
+	if len(s) > maxUnicode {
+		return Domain{}, errDomain
+	}
 	if strings.HasPrefix(s, "[") {
 		addr, ok := parseLiteral(s)
 		if !ok {
@@ -50,7 +53,7 @@ func ParseDomain(s string) (Domain, error) {
 	}
 	name := strings.ToLower(s)
 	if !ascii {
-		if len(s) > maxUnicode || !utf8.ValidString(s) {
+		if !utf8.ValidString(s) {
 			return Domain{}, errDomain
 		}
 		var err error

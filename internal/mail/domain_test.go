@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestParseDomain(t *testing.T) {
@@ -68,15 +67,12 @@ func TestParseDomain(t *testing.T) {
 	}
 }
 
-// TestParseDomainIsBounded: the conversion of U-labels is quadratic; a client
-// may send an EHLO of thousands of octets.
+// TestParseDomainIsBounded: the conversion of U-labels is quadratic, and a client
+// may send an EHLO of thousands of octets; such a one is not even looked at.
 func TestParseDomainIsBounded(t *testing.T) {
-	start := time.Now()
-	for range 100 {
-		_, _ = ParseDomain(strings.Repeat("\u00fc\u4e00", 1<<16))
-	}
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("took %v", took)
+	long := strings.Repeat("\u00fc\u4e00", 1<<16)
+	if n := testing.AllocsPerRun(10, func() { _, _ = ParseDomain(long) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
