@@ -97,6 +97,6 @@ func await(ctx context.Context, count func() int, want int, limit time.Duration)
 		if n >= want || now.Sub(since) > limit || ctx.Err() != nil {
 			return since, n
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 }

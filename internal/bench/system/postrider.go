@@ -48,8 +48,8 @@ listeners:
     tls: starttls
     auth: required
 tls: { certificate: {{.Dir}}/cert.pem, key: {{.Dir}}/key.pem }
-auth: { users_file: {{.Dir}}/users }
 {{- end}}
+auth: { users_file: {{.Dir}}/users }
 submission:
   max_connections: 1000
   max_connections_per_address: 1000
@@ -74,17 +74,17 @@ func (p *Postrider) configure(r *Relay) error {
 		if err := writeCertificate(r.Dir, "relay.example"); err != nil {
 			return err
 		}
-		hash, err := bcrypt.GenerateFromPassword([]byte(User.Password), bcrypt.DefaultCost)
-		if err != nil {
-			return err
-		}
-		users := fmt.Sprintf("%s:%s\n", User.User, hash)
-		if err := os.WriteFile(filepath.Join(r.Dir, "users"), []byte(users), 0o600); err != nil {
-			return err
-		}
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(User.Password), bcrypt.DefaultCost)
+	if err != nil {
+		return err
+	}
+	users := fmt.Sprintf("%s:%s\n", User.User, hash)
+	if err := os.WriteFile(filepath.Join(r.Dir, "users"), []byte(users), 0o600); err != nil {
+		return err
 	}
 	var text strings.Builder
-	err := postriderConfig.Execute(&text, struct {
+	err = postriderConfig.Execute(&text, struct {
 		*Relay
 		Admin, Extra string
 	}{r, r.admin, p.Extra})

@@ -137,8 +137,13 @@ func (r *Relay) await(ctx context.Context) error {
 	if err == nil {
 		err = r.ready(ctx, r)
 	}
+	select {
+	case <-r.exited:
+		err = errors.New("it ended at once")
+	default:
+	}
 	if err != nil {
-		return fmt.Errorf("%w; its log ends:\n%s", err, r.logTail())
+		return fmt.Errorf("%w; its log: %s", err, r.logTail())
 	}
 	return nil
 }
@@ -150,12 +155,7 @@ func (r *Relay) halt() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
-	err := r.end(ctx, r)
-	select {
-	case <-r.exited:
-	case <-ctx.Done():
-		err = errors.Join(err, fmt.Errorf("%s did not stop within %s", r.Name(), stopLimit))
-	}
+	err := r.endAndWait(ctx)
 	for _, pid := range r.Target.PIDs() {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended just now
 	}
@@ -165,6 +165,24 @@ func (r *Relay) halt() error {
 	}
 	r.exited = nil
 	return errors.Join(err, r.log.Close())
+}
+
+// endAndWait gives the relay the chance to stop by itself.
+func (r *Relay) endAndWait(ctx context.Context) error {
+	select {
+	case <-r.exited:
+		return nil
+	default:
+	}
+	if err := r.end(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case <-r.exited:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s did not stop within %s", r.Name(), stopLimit)
+	}
 }
 
 // logTail returns the last of what the relay logged, for an error.
