@@ -198,7 +198,7 @@ func TestUserAddRefuses(t *testing.T) {
 		}
 	}
 	path := writeUsers(t, "a:plain\n")
-	if err := AddUser(path, "b", "x"); err == nil {
+	if err := addUser(path, "b", "x", bcrypt.MinCost, nil); err == nil {
 		t.Error("wrote to a file with errors")
 	}
 }
