@@ -14,9 +14,6 @@ import (
 	"github.com/postrider/postrider/routing"
 )
 
-// maxHosts is how many hosts are tried in one attempt.
-const maxHosts = 5
-
 // attempt is one call of Deliver.
 type attempt struct {
 	courier *Courier
@@ -74,7 +71,7 @@ func (t *attempt) run(ctx context.Context) {
 			t.interrupted(ctx)
 			return
 		}
-		if i == maxHosts {
+		if i == routing.MaxHosts {
 			break
 		}
 		if t.host(ctx, &hop) {
@@ -92,7 +89,7 @@ func (t *attempt) match() bool {
 		rcpt := t.a.Envelope.Recipients[n].Address
 		route := t.rules.router.Match(t.a.Envelope, rcpt)
 		switch {
-		case route == nil || destination(route, rcpt) != t.a.Delivery.Destination:
+		case route == nil || (queue.Destination{Route: route.Name, Domain: route.Domain(rcpt)}) != t.a.Delivery.Destination:
 			t.results[i].Verdict = queue.Reroute
 		case len(t.todo) == t.rules.delivery.RecipientsPerMessage:
 			t.results[i].Verdict = queue.Again
@@ -102,14 +99,6 @@ func (t *attempt) match() bool {
 		}
 	}
 	return len(t.todo) > 0
-}
-
-// destination is the next hop of a recipient whose route is r.
-func destination(r *routing.Route, rcpt mail.Address) queue.Destination {
-	if r.Smarthost {
-		return queue.Destination{Route: r.Name}
-	}
-	return queue.Destination{Route: r.Name, Domain: rcpt.Domain}
 }
 
 // order puts the hosts of a plan in the order of this attempt: first the one that
@@ -190,12 +179,7 @@ func (t *attempt) key(hop *routing.NextHop) (sessionKey, error) {
 	if !t.route.Smarthost {
 		return key, nil
 	}
-	key.account.user = t.route.Username
-	for _, s := range t.route.Smarthosts {
-		if s.Host == hop.Host && s.Port == hop.Port {
-			key.account.user = cmp.Or(s.Username, key.account.user)
-		}
-	}
+	key.account.user = cmp.Or(hop.Username, t.route.Username)
 	if key.account.user == "" {
 		return key, nil
 	}
@@ -245,7 +229,7 @@ func (t *attempt) refused(hop *routing.NextHop, address netip.AddrPort, x *troub
 		x = &trouble{at: atTLS, reply: needsRequireTLS(x.Error())}
 	}
 	t.failures = append(t.failures, failure{host: hop.Host, ruling: r, reply: x.reply, reason: x.reason()})
-	return x.reply.Code == 0 && x.at < atAuth
+	return x.reply.Code == 0 && x.at < atAuth && !x.nowhere
 }
 
 // report tells the router how hop does.

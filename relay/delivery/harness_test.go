@@ -19,6 +19,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// The relay gives a Courier routing's table and router as one.
+var _ interface {
+	Router
+	Health
+} = struct {
+	*routing.Table
+	*routing.Router
+}{}
+
 // table is a Router with one route for everything, and what happened to its hosts.
 type table struct {
 	route *routing.Route
@@ -97,7 +106,7 @@ func message(content string, to ...string) *queue.Attempt {
 
 // towards sets the destination of a as the table would.
 func (r *table) towards(a *queue.Attempt) *queue.Attempt {
-	a.Delivery.Destination = destination(r.route, a.Envelope.Recipients[0].Address)
+	a.Delivery.Destination = queue.Destination{Route: r.route.Name, Domain: r.route.Domain(a.Envelope.Recipients[0].Address)}
 	return a
 }
 

@@ -23,7 +23,7 @@ const maxInitial = 480
 // login authenticates s as a, by the first mechanism of wanted that is offered or
 // else by the strongest. It tells what went wrong as trouble at AUTH.
 func (s *session) login(a account, wanted []string, t *Timeouts) error {
-	fail := func(r mail.Reply, err error) error { return &trouble{atAuth, r, err} }
+	fail := func(r mail.Reply, err error) error { return &trouble{at: atAuth, reply: r, cause: err} }
 	if s.tls == "" && !a.insecure {
 		return fail(mail.Reply{}, errors.New("no login without TLS"))
 	}

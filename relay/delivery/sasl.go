@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/emersion/go-sasl"
 	"github.com/xdg-go/scram"
@@ -22,6 +23,7 @@ func chooseMechanism(offered, wanted []string) string {
 		wanted = mechanisms
 	}
 	for _, m := range wanted {
+		m = strings.ToUpper(m)
 		if slices.Contains(offered, m) && slices.Contains(mechanisms, m) {
 			return m
 		}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -337,4 +338,52 @@ type counted struct {
 func (c counted) Write(p []byte) (int, error) {
 	c.writes.Add(1)
 	return c.Conn.Write(p)
+}
+
+// TestManyRecipients: more commands than go in one flight, all answered in order.
+func TestManyRecipients(t *testing.T) {
+	for kind, keywords := range allKinds {
+		t.Run(kind, func(t *testing.T) {
+			p := peer(t, on{smtptest.Rcpt: func(c smtptest.Command) smtptest.Action {
+				if c.Of%3 == 0 {
+					return smtptest.Action{Reply: "550 5.1.1 nobody"}
+				}
+				return smtptest.Action{}
+			}}, keywords...)
+			r := mx(hop("mx.example.net", p.Addr()))
+			c := New(Options{Settings: Settings{Router: r, Delivery: config.Delivery{RecipientsPerMessage: 1000}}})
+			t.Cleanup(c.Close)
+			var to []string
+			for i := range 3*window - 1 {
+				to = append(to, fmt.Sprintf("r%d@example.net", i))
+			}
+			o := c.Deliver(t.Context(), r.towards(message(hello, to...)))
+			for i, x := range o.Results {
+				want := queue.Success
+				if i%3 == 2 {
+					want = queue.Bounce
+				}
+				if x.Verdict != want {
+					t.Fatalf("recipient %d: %+v", i, x)
+				}
+			}
+		})
+	}
+}
+
+// TestDoubtIsForTheAccepted: who was refused or put off before the silence keeps
+// that answer.
+func TestDoubtIsForTheAccepted(t *testing.T) {
+	for kind, keywords := range allKinds {
+		t.Run(kind, func(t *testing.T) {
+			p := peer(t, on{
+				smtptest.Rcpt:    smtptest.InTurn(smtptest.Action{Reply: "550 5.1.1 nobody"}, smtptest.Action{Reply: "450 4.2.0 later"}),
+				smtptest.Content: shut,
+			}, keywords...)
+			o := send(t, mx(hop("mx.example.net", p.Addr())), message(hello, "1@example.net", "2@example.net", "3@example.net"))
+			if o.Results[0].Reply.Code != 550 || o.Results[1].Reply.Code != 450 || o.Results[2].Reply.Code != 0 || o.InDoubt == "" {
+				t.Errorf("outcome: %+v", o)
+			}
+		})
+	}
 }

@@ -50,7 +50,7 @@ func (u *setup) attempt(ctx context.Context, addresses []netip.AddrPort, policy 
 	conn, address, err := u.rules.dialer.connect(ctx, addresses, u.dead)
 	if err != nil {
 		u.phases.add("connect", start)
-		return nil, address, &trouble{at: atConnect, cause: err}
+		return nil, address, &trouble{at: atConnect, cause: err, nowhere: true}
 	}
 	s := &session{key: u.key, tcp: conn, host: u.hop.Host, address: address, born: start}
 	s.conn, s.wire.limit = conn, u.rules.timeouts.Block
@@ -101,7 +101,7 @@ func (u *setup) introduce(s *session, policy config.RouteTLS, start time.Time) e
 func (s *session) greeting(t *Timeouts) error {
 	reply, err := s.wire.reply(t.Greeting)
 	if err != nil || reply.Code != 220 {
-		return &trouble{atConnect, reply, orUnexpected(err, reply)}
+		return &trouble{at: atConnect, reply: reply, cause: orUnexpected(err, reply)}
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (s *session) hello(hostname string, t *Timeouts) error {
 		}
 	}
 	if err != nil || reply.Code != 250 {
-		return &trouble{atConnect, reply, orUnexpected(err, reply)}
+		return &trouble{at: atConnect, reply: reply, cause: orUnexpected(err, reply)}
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (u *setup) startTLS(s *session, policy config.RouteTLS) error {
 			s.inClear = fmt.Errorf("STARTTLS: %s", reply)
 			return nil
 		}
-		return &trouble{atTLS, reply, orUnexpected(nil, reply)}
+		return &trouble{at: atTLS, reply: reply, cause: orUnexpected(nil, reply)}
 	}
 	if s.buffered() {
 		// Someone put text behind the 220 to have it read as if it had come

@@ -10,6 +10,8 @@ type trouble struct {
 	at    stage
 	reply mail.Reply // zero: none came
 	cause error
+	// nowhere: no address of the host could be connected to.
+	nowhere bool
 }
 
 // Error tells the reply or the cause, and where.

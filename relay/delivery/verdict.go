@@ -74,7 +74,7 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 	t.event.Reply = first
 	if r.verdict != queue.Success {
 		if x.unanswered() {
-			t.doubtful(x)
+			t.doubtful(x, t.todo)
 			return true
 		}
 		f := failure{x.s.host, r, first, x.reason(atMail, first)}
@@ -111,7 +111,7 @@ func (t *attempt) recipients(x *exchange, sit situation) (accepted []int) {
 			continue
 		}
 		if reply.Code == 0 && x.unanswered() {
-			t.doubtful(x)
+			t.doubtful(x, append(accepted, t.todo[n:]...))
 			return nil
 		}
 		f := failure{x.s.host, r, reply, x.reason(atRcpt, reply)}
@@ -135,7 +135,7 @@ func (t *attempt) recipients(x *exchange, sit situation) (accepted []int) {
 // that were accepted.
 func (t *attempt) content(x *exchange, sit situation, accepted []int) {
 	if x.unanswered() {
-		t.doubtful(x)
+		t.doubtful(x, accepted)
 		return
 	}
 	r := classify(atData, x.final, sit)
@@ -156,25 +156,17 @@ func (t *attempt) content(x *exchange, sit situation, accepted []int) {
 // came back: the host may have it.
 func (x *exchange) unanswered() bool { return x.sent && x.lost != nil && x.final.Code == 0 }
 
-// doubtful is for a message the host may have or not have. It is tried again, at
-// the same host first: a duplicate is better than a loss.
-func (t *attempt) doubtful(x *exchange) {
+// doubtful is for recipients whose message the host may have or not have. It is
+// tried again, at the same host first: a duplicate is better than a loss.
+func (t *attempt) doubtful(x *exchange, recipients []int) {
 	t.inDoubt = x.s.host
 	t.courier.meter.InDoubt(t.route.Name)
 	t.event.Reply = mail.Reply{}
 	f := failure{x.s.host, silent(atData), mail.Reply{}, x.reason(atData, mail.Reply{})}
-	refused := make(map[int]bool)
-	for n, i := range t.todo {
-		// What was refused for good before the answers ended stays refused.
-		if n+1 < len(x.answers) && x.answers[n+1].Permanent() && t.results[i].Verdict == queue.Bounce {
-			refused[i] = true
-		}
+	for _, i := range recipients {
+		t.results[i] = f.result()
 	}
-	for _, i := range t.todo {
-		if !refused[i] {
-			t.results[i] = f.result()
-		}
-	}
+	t.notAgain()
 }
 
 // notAgain defers those that were to have another transaction at once: on a host

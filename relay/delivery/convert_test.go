@@ -1,0 +1,333 @@
+package delivery
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/mail"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	relay "github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+)
+
+// crlf makes content of readable text.
+func crlf(s string) string { return strings.ReplaceAll(strings.TrimPrefix(s, "\n"), "\n", "\r\n") }
+
+const nested = `
+From: a@example.org
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="outer"
+Content-Transfer-Encoding: 8bit
+
+preamble
+--outer
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+Grüße.
+.
+--outer
+Content-Type: multipart/alternative; boundary=inner
+
+--inner
+Content-Type: text/plain
+
+plain, unchanged
+--inner
+Content-Type: text/html; charset=utf-8
+Content-transfer-encoding:
+	8bit
+X-After: kept
+
+<p>Grüße` + " \t" + `
+</p>
+--inner--
+--outer
+Content-Type: application/octet-stream
+
+` + "\xff\x00\xfe" + `
+--outer
+Content-Type: message/rfc822
+Content-Transfer-Encoding: 8bit
+
+Subject: inside
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+Grüße von innen
+--outer
+Content-Type: application/pdf
+Content-Transfer-Encoding: base64
+
+AAAA
+--outer--
+epilogue
+`
+
+// decoded is what a reader makes of an entity: its leaves, decoded, by place.
+func decoded(t *testing.T, place string, header interface{ Get(string) string }, body io.Reader, into map[string]string) {
+	t.Helper()
+	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil {
+		media = "text/plain"
+	}
+	encoding := strings.ToLower(header.Get("Content-Transfer-Encoding"))
+	switch {
+	case strings.HasPrefix(media, "multipart/"):
+		r := multipart.NewReader(body, params["boundary"])
+		for i := 'a'; ; i++ {
+			part, err := r.NextRawPart()
+			if err != nil {
+				return
+			}
+			decoded(t, place+string(i), part.Header, part, into)
+		}
+	case media == "message/rfc822":
+		m, err := mail.ReadMessage(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded(t, place+"m", m.Header, m.Body, into)
+		return
+	case encoding == "quoted-printable":
+		body = quotedprintable.NewReader(body)
+	case encoding == "base64":
+		b, err := io.ReadAll(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = strings.NewReader(decodeBase64(string(b)))
+	}
+	b, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	into[place] = string(b)
+}
+
+func leaves(t *testing.T, content string) map[string]string {
+	t.Helper()
+	m, err := mail.ReadMessage(strings.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	into := make(map[string]string)
+	decoded(t, "", m.Header, m.Body, into)
+	return into
+}
+
+func convert(t *testing.T, content string) (string, error) {
+	t.Helper()
+	b, err := to7Bit(memory{bytes.NewReader([]byte(content))})
+	if err != nil {
+		return "", err
+	}
+	out, err := io.ReadAll(b.open())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int64(len(out)) != b.size {
+		t.Errorf("size says %d octets, there are %d", b.size, len(out))
+	}
+	return string(out), nil
+}
+
+// is7Bit checks what a host without 8BITMIME may be sent.
+func is7Bit(t *testing.T, content string) {
+	t.Helper()
+	for line := range strings.SplitSeq(content, "\r\n") {
+		for _, c := range []byte(line) {
+			if c >= 0x80 || c == 0 || c == '\r' || c == '\n' {
+				t.Fatalf("line %q", line)
+			}
+		}
+		if len(line) > 998 {
+			t.Errorf("line of %d octets", len(line))
+		}
+	}
+}
+
+func TestConversion(t *testing.T) {
+	long := strings.Repeat("ä", 2000)
+	for name, content := range map[string]string{
+		"nested": crlf(nested),
+		"text":   crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\nGrüße = \n"),
+		"long":   crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n" + long + "\n"),
+		"octets": crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: image/png\n\n" + strings.Repeat("\xff\xd8", 300) + "\n"),
+		"binary": crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: binary\n\n") + "a\rb\nc\x00",
+		"plain":  crlf("Subject: not MIME\n\nGrüße\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := convert(t, content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			is7Bit(t, got)
+			before, after := leaves(t, content), leaves(t, got)
+			if len(before) != len(after) {
+				t.Fatalf("%d leaves became %d", len(before), len(after))
+			}
+			for place, want := range before {
+				if after[place] != want {
+					t.Errorf("leaf %s: %q became %q", place, want, after[place])
+				}
+			}
+			if again, err := convert(t, got); err != nil || again != got {
+				t.Errorf("a second conversion: %v", err)
+			}
+		})
+	}
+}
+
+// TestConversionKeeps: what is 7-bit already is not touched, octet for octet.
+func TestConversionKeeps(t *testing.T) {
+	got, err := convert(t, crlf(nested))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"preamble\r\n--outer\r\n", "--inner\r\nContent-Type: text/plain\r\n\r\nplain, unchanged\r\n--inner\r\n",
+		"X-After: kept\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+		"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--outer--\r\nepilogue\r\n",
+		"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\nSubject: inside\r\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestNoConversion(t *testing.T) {
+	const head = "MIME-Version: 1.0\n"
+	for name, row := range map[string]struct{ content, says string }{
+		"signed":            {head + "Content-Type: multipart/signed; boundary=b\n\n--b\n\nGrüße\n--b\n\nsignature\n--b--\n", "signed"},
+		"signed inside":     {head + "Content-Type: multipart/mixed; boundary=o\n\n--o\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nGrüße\n--b--\n--o--\n", "signed"},
+		"header":            {"Subject: Grüße\n" + head + "\nGrüße\n", "header"},
+		"mislabelled":       {head + "Content-Transfer-Encoding: base64\n\nGrüße\n", "not what"},
+		"a partial message": {head + "Content-Type: message/partial\n\nGrüße\n", "message/partial"},
+		"no boundary":       {head + "Content-Type: multipart/mixed\n\nGrüße\n", "boundary"},
+		"preamble":          {head + "Content-Type: multipart/mixed; boundary=b\n\nGrüße\n--b\n\nx\n--b--\n", "between"},
+		"very deep":         {strings.Repeat("Content-Type: message/rfc822\n\n", 20) + "\nGrüße\n", "deeply"},
+		"a huge header":     {"X: " + strings.Repeat("x", maxHeader) + "\n\nGrüße\n", "too large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := convert(t, crlf(row.content)); err == nil || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("error %v, want one with %q", err, row.says)
+			}
+		})
+	}
+}
+
+// TestHostsThatLackExtensions: converted where the RFCs allow it, else a bounce
+// that says which extension is missing.
+func TestHostsThatLackExtensions(t *testing.T) {
+	const utf8Header = "Subject: Grüße\r\n\r\nhello\r\n"
+	eight := crlf("MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\nGrüße\n")
+	signed := crlf("MIME-Version: 1.0\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nGrüße\n--b\n\nx\n--b--\n")
+	for _, row := range []struct {
+		why      string
+		content  string
+		change   func(*relay.Envelope)
+		keywords []string
+		code     string // of the bounce; empty if it was sent
+		mail     string // expected in MAIL
+	}{
+		{"8-bit to a host that takes it", eight, nil, []string{"8BITMIME"}, "", " BODY=8BITMIME"},
+		{"8-bit to a host that doesn't", eight, nil, nil, "", ""},
+		{"signed", signed, nil, nil, "5.6.3", ""},
+		{"declared 8-bit and isn't", hello, func(e *relay.Envelope) { e.Body = relay.Body8BitMIME }, nil, "", ""},
+		{"binary to a host that takes it", eight, func(e *relay.Envelope) { e.Body = relay.BodyBinaryMIME }, []string{"BINARYMIME", "CHUNKING"}, "", " BODY=BINARYMIME"},
+		{"binary to a host that doesn't", eight, func(e *relay.Envelope) { e.Body = relay.BodyBinaryMIME }, []string{"CHUNKING", "8BITMIME"}, "", ""},
+		{"UTF-8 declared and needed nowhere", hello, func(e *relay.Envelope) { e.SMTPUTF8 = true }, nil, "", ""},
+		{"UTF-8 in the header", utf8Header, func(e *relay.Envelope) { e.SMTPUTF8 = true }, []string{"8BITMIME"}, "5.6.9", ""},
+		{"UTF-8 taken", utf8Header, func(e *relay.Envelope) { e.SMTPUTF8 = true }, []string{"8BITMIME", "SMTPUTF8"}, "", " SMTPUTF8"},
+		{"UTF-8 sender", hello, func(e *relay.Envelope) {
+			e.SMTPUTF8 = true
+			e.From.Address = relay.MustParseAddress("jürgen@example.org")
+		}, nil, "5.6.7", ""},
+		{"UTF-8 recipient", hello, func(e *relay.Envelope) {
+			e.SMTPUTF8 = true
+			e.Recipients[0].Address = relay.MustParseAddress("jürgen@example.net")
+		}, nil, "5.6.7", ""},
+		{"too large", hello, nil, []string{"SIZE 10"}, "5.3.4", ""},
+		{"size said", hello, nil, []string{"SIZE 1000"}, "", " SIZE=25"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			p := peer(t, nil, row.keywords...)
+			a := message(row.content, "1@example.net", "2@example.net")
+			a.Envelope.EightBit = !utf8.ValidString(row.content) || strings.ContainsRune(row.content, 'ü')
+			if row.change != nil {
+				row.change(a.Envelope)
+			}
+			o := send(t, mx(hop("mx.example.net", p.Addr())), a)
+			if x := o.Results[0]; row.code != "" {
+				if x.Verdict != queue.Bounce || x.Reply.Enhanced.String() != row.code || x.Host != "mx.example.net" {
+					t.Errorf("outcome: %+v", o)
+				}
+				return
+			}
+			if o.Results[0].Verdict != queue.Success {
+				t.Fatalf("outcome: %+v", o)
+			}
+			m := p.Messages()[0]
+			if row.mail != "" && !strings.Contains(m.Mail, row.mail) {
+				t.Errorf("MAIL was %q", m.Mail)
+			}
+			if row.keywords == nil && strings.Contains(m.Mail, "=") {
+				t.Errorf("MAIL was %q to a host without extensions", m.Mail)
+			}
+			if row.keywords == nil {
+				is7Bit(t, string(m.Content))
+			} else if string(m.Content) != row.content && a.Envelope.Body != relay.BodyBinaryMIME {
+				t.Errorf("content was changed to %q", m.Content)
+			}
+		})
+	}
+}
+
+// TestUTF8RecipientsAlone: those who can be served without SMTPUTF8 are.
+func TestUTF8RecipientsAlone(t *testing.T) {
+	p := peer(t, nil)
+	a := message(hello, "jürgen@example.net", "2@example.net")
+	a.Envelope.SMTPUTF8 = true
+	o := send(t, mx(hop("mx.example.net", p.Addr())), a)
+	if o.Results[0].Verdict != queue.Bounce || o.Results[1].Verdict != queue.Success {
+		t.Errorf("outcome: %+v", o)
+	}
+	if m := p.Await(t, 1)[0]; len(m.To) != 1 || m.To[0] != "2@example.net" {
+		t.Errorf("sent to %v", m.To)
+	}
+}
+
+func decodeBase64(s string) string {
+	b, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(s, "\r\n", ""))
+	if err != nil {
+		return "not base64: " + err.Error()
+	}
+	return string(b)
+}
+
+// FuzzConversion: whatever the content, the result is 7-bit, as long as announced,
+// and stable; or there is an error.
+func FuzzConversion(f *testing.F) {
+	f.Add([]byte(crlf(nested)))
+	f.Add([]byte("\r\n\xff"))
+	f.Add([]byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\xff\r\n--b--"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		got, err := convert(t, string(content))
+		if err != nil {
+			return
+		}
+		for _, c := range []byte(got) {
+			if c >= 0x80 {
+				t.Fatalf("8-bit octets in %q", got)
+			}
+		}
+	})
+}
