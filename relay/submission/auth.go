@@ -139,9 +139,9 @@ func isBase64(s string) bool {
 func (s *session) AuthMechanisms() []string { return nil }
 
 // Auth gives the engine the mechanism that authCommand has checked.
-func (s *session) Auth(string) (sasl.Server, error) {
+func (s *session) Auth(string) (_ sasl.Server, err error) {
+	defer s.caught(&err)
 	x := s.exchange
-	var err error
 	x.server, err = s.srv.opt.Authenticator().Start(s.srv.ctx, &s.client, x.mechanism, func(id mail.Identity) {
 		x.got = &id
 	})
@@ -153,6 +153,7 @@ func (s *session) Auth(string) (sasl.Server, error) {
 
 // Next carries one step. Its error is what the client is answered.
 func (x *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
+	defer x.s.caught(&err)
 	if response != nil {
 		x.step++
 		if user := claimedUser(x.mechanism, x.step, response); user != "" {

@@ -35,6 +35,7 @@ func TestAuthExchanges(t *testing.T) {
 		{"a back end that is down lets nobody in", []string{"AUTH PLAIN " + encode("\x00down\x00secret"), "454 4.7.0 ", "MAIL FROM:<a@example.com>", "530 5.7.0 "}},
 	} {
 		t.Run(row.why, func(t *testing.T) {
+			t.Parallel()
 			c := start(t, nil).dial(t)
 			c.do("EHLO client.example", "250-")
 			for i := 0; i < len(row.dialogue); i += 2 {
@@ -47,6 +48,7 @@ func TestAuthExchanges(t *testing.T) {
 // TestAuthFailures: three wrong passwords end a session, each after a longer
 // wait.
 func TestAuthFailures(t *testing.T) {
+	t.Parallel()
 	b := start(t, func(o *Options, _ *bench) { o.MaxFailures = 2 })
 	c := b.dial(t)
 	c.do("EHLO client.example", "250-")
@@ -132,8 +134,8 @@ func TestPenaltiesAreBounded(t *testing.T) {
 	for i := range 3 * penaltyCount {
 		p.failed(addressKey{mustPrefix([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}, encode(string(rune(i))), 1, now)
 	}
-	if len(p.addresses) > penaltyCount || len(p.users) > penaltyCount {
-		t.Errorf("%d addresses and %d users are remembered", len(p.addresses), len(p.users))
+	if len(p.addresses.tallies) > penaltyCount || len(p.users.tallies) > penaltyCount {
+		t.Errorf("%d addresses and %d users are remembered", len(p.addresses.tallies), len(p.users.tallies))
 	}
 	if w := p.failed(worst, "", 1, now); w != penaltyMost {
 		t.Errorf("the worst was forgotten: it waits %v", w)

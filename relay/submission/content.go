@@ -131,7 +131,7 @@ func (s *session) mayTakeContent() bool {
 	switch {
 	case s.tx == nil:
 		s.refuse(s.missing(replyMailFirst))
-	case len(s.tx.envelope.Recipients) == 0 && s.tx.tried:
+	case len(s.tx.envelope.Recipients) == 0 && s.tx.tried > 0:
 		s.refuse(replyNoValidRcpt)
 	case len(s.tx.envelope.Recipients) == 0:
 		s.refuse(replyRcptFirst)
@@ -150,7 +150,8 @@ func (s *session) mayTakeContent() bool {
 // Data takes the content of the transaction, past the engine, whose own reader
 // finds an end of data and nothing before it. The error is the reply, also a
 // good one: the engine sends it word for word.
-func (s *session) Data(io.Reader) error {
+func (s *session) Data(io.Reader) (err error) {
+	defer s.caught(&err)
 	s.toEngine = ".\r\n"
 	if s.chunks != nil {
 		return engineError(s.take(s.chunks))
@@ -176,6 +177,7 @@ func (s *session) take(src source) mail.Reply {
 	to := addresses(s.tx.envelope.Recipients)
 	id, err := k.finish()
 	if err != nil {
+		s.wasted(wasteNothing)
 		r := s.refusal(err, "DATA", &s.tx.envelope.From, to)
 		return mail.Reply{Code: r.Code, Enhanced: mail.EnhancedCode(r.EnhancedCode), Text: r.Message}
 	}

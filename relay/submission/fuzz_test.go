@@ -31,7 +31,7 @@ func FuzzSession(f *testing.F) {
 	}
 	b := start(f, func(o *Options, b *bench) {
 		o.Limits.MaxMessageSize, o.Limits.MaxHeaderSize = 10_000, 2000
-		o.Limits.CommandTimeout = 5 * time.Second
+		o.Limits.CommandTimeout, o.Limits.DataTimeout = 100*time.Millisecond, 100*time.Millisecond
 		o.MaxFailures = 1
 		l := o.Listeners[0]
 		l.Name, l.BareNewlines = "normalising", config.BareNormalise

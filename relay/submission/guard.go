@@ -71,19 +71,31 @@ func (g *guard) SetDeadline(time.Time) error      { return nil }
 func (g *guard) SetReadDeadline(time.Time) error  { return nil }
 func (g *guard) SetWriteDeadline(time.Time) error { return nil }
 
-// recover is the root of a session: a panic ends it and nothing else.
+// The roots of a session: a panic ends it and nothing else. recover is for what
+// the guard does by itself, caught for what the engine asks of the session.
+
 func (s *session) recover(err *error) {
-	p := recover()
-	if p == nil {
-		return
+	if p := recover(); p != nil {
+		s.logPanic(p)
+		s.expel(replyInternal)
+		_ = s.out.flush()
+		*err = io.EOF
 	}
-	s.srv.opt.Logger.Error("panic in a session", "panic", p, "remote", s.remoteText(), "stack", string(debug.Stack()))
-	s.expel(replyInternal)
-	_ = s.out.flush()
-	*err = io.EOF
 }
 
-// engineLog takes what go-smtp has to say: panics in our part of its session.
+func (s *session) caught(err *error) {
+	if p := recover(); p != nil {
+		s.logPanic(p)
+		s.unheard = true
+		*err = engineError(replyInternal)
+	}
+}
+
+func (s *session) logPanic(p any) {
+	s.srv.opt.Logger.Error("panic in a session", "panic", p, "remote", s.remoteText(), "stack", string(debug.Stack()))
+}
+
+// engineLog takes what go-smtp has to say: panics of its own.
 type engineLog struct{ s *session }
 
 func (l engineLog) Printf(format string, v ...any) {

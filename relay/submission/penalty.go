@@ -11,6 +11,7 @@ const (
 	penaltyMost   = 10 * time.Second // for one failure
 	penaltyMemory = 15 * time.Minute // half of it is forgotten in this time
 	penaltyCount  = 4096             // addresses, and users, remembered
+	penaltySweep  = time.Minute      // between searches for what may be forgotten
 )
 
 // penalties remembers failed logins by address and by user, over connections. A
@@ -19,8 +20,14 @@ const (
 // have made, so nobody can lock anybody out.
 type penalties struct {
 	mu        sync.Mutex // guards what follows
-	addresses map[addressKey]tally
-	users     map[string]tally
+	addresses memory[addressKey]
+	users     memory[string]
+}
+
+// memory holds the failures of at most penaltyCount keys.
+type memory[K comparable] struct {
+	tallies map[K]tally
+	swept   time.Time
 }
 
 // tally is a number of failures that fades.
@@ -30,7 +37,10 @@ type tally struct {
 }
 
 func newPenalties() *penalties {
-	return &penalties{addresses: make(map[addressKey]tally), users: make(map[string]tally)}
+	return &penalties{
+		addresses: memory[addressKey]{tallies: make(map[addressKey]tally)},
+		users:     memory[string]{tallies: make(map[string]tally)},
+	}
 }
 
 // failed notes a failure, the nth of its session, and returns how long the
@@ -38,9 +48,9 @@ func newPenalties() *penalties {
 func (p *penalties) failed(addr addressKey, user string, nth int, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := note(p.addresses, addr, now)
+	before := p.addresses.note(addr, now)
 	if user != "" {
-		before = max(before, note(p.users, user, now))
+		before = max(before, p.users.note(user, now))
 	}
 	// A user's typing errors cost a second; from the fifth failure of an address
 	// or a user on, each costs more, whichever session it is in.
@@ -55,25 +65,25 @@ func (p *penalties) failed(addr addressKey, user string, nth int, now time.Time)
 func (p *penalties) forgive(addr addressKey, user string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.users, user)
-	if t, ok := p.addresses[addr]; ok {
+	delete(p.users.tallies, user)
+	if t, ok := p.addresses.tallies[addr]; ok {
 		// Others may be guessing from there.
 		if t.count--; t.count < 1 {
-			delete(p.addresses, addr)
+			delete(p.addresses.tallies, addr)
 		} else {
-			p.addresses[addr] = t
+			p.addresses.tallies[addr] = t
 		}
 	}
 }
 
 // note counts one more for key and returns how many there had been.
-func note[K comparable](m map[K]tally, key K, now time.Time) float64 {
-	t, known := m[key]
-	if !known && len(m) >= penaltyCount {
-		makeRoom(m, now)
+func (m *memory[K]) note(key K, now time.Time) float64 {
+	t, known := m.tallies[key]
+	if !known && len(m.tallies) >= penaltyCount {
+		m.makeRoom(now)
 	}
 	before := t.faded(now)
-	m[key] = tally{before + 1, now}
+	m.tallies[key] = tally{before + 1, now}
 	return before
 }
 
@@ -93,18 +103,21 @@ func (t tally) faded(now time.Time) float64 {
 	return t.count * (1 - halves/2)
 }
 
-// makeRoom drops what has faded, or else a few with the least count of those it
-// looks at: who fails most is remembered longest.
-func makeRoom[K comparable](m map[K]tally, now time.Time) {
-	for k, t := range m {
-		if t.faded(now) < 1 {
-			delete(m, k)
+// makeRoom drops what has faded, or else the one with the least count of a few:
+// who fails most is remembered longest. It looks through all only now and then.
+func (m *memory[K]) makeRoom(now time.Time) {
+	if now.Sub(m.swept) >= penaltySweep {
+		m.swept = now
+		for k, t := range m.tallies {
+			if t.faded(now) < 1 {
+				delete(m.tallies, k)
+			}
 		}
 	}
-	for len(m) >= penaltyCount {
+	for len(m.tallies) >= penaltyCount {
 		var victim K
 		least, looked := 0.0, 0
-		for k, t := range m { // in random order
+		for k, t := range m.tallies { // in random order
 			if f := t.faded(now); looked == 0 || f < least {
 				victim, least = k, f
 			}
@@ -112,6 +125,6 @@ func makeRoom[K comparable](m map[K]tally, now time.Time) {
 				break
 			}
 		}
-		delete(m, victim)
+		delete(m.tallies, victim)
 	}
 }

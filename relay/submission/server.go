@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
@@ -93,9 +95,9 @@ func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.MaxFailures <= 0 {
-		o.MaxFailures = 3
-	}
+	o.MaxFailures = cmp.Or(o.MaxFailures, 3)
+	o.Limits.CommandTimeout = cmp.Or(o.Limits.CommandTimeout, 5*time.Minute) // RFC 5321 4.5.3.2.7
+	o.Limits.DataTimeout = cmp.Or(o.Limits.DataTimeout, 3*time.Minute)
 	s := &Server{
 		opt:       o,
 		hostname:  o.Hostname,

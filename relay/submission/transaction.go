@@ -17,7 +17,7 @@ type transaction struct {
 	// judge stays the same for the transaction, whatever a reload does.
 	judge    policy.Judge
 	limit    int64 // most octets of content; 0 for no limit
-	tried    bool  // RCPT was given, accepted or not
+	tried    int   // RCPT commands, accepted or not
 	incoming Incoming
 }
 
@@ -55,6 +55,7 @@ func (s *session) known() bool {
 		s.end(replyTooManyOfIdentity)
 		return false
 	}
+	s.auth(id, replyLoggedIn, nil)
 	return true
 }
 
@@ -108,7 +109,8 @@ func least[T int | int64](a, b T) T {
 
 // Mail begins a transaction. What the client sent has been parsed into s.sender;
 // the engine's rendering of it is not looked at.
-func (s *session) Mail(string, *smtp.MailOptions) error {
+func (s *session) Mail(string, *smtp.MailOptions) (err error) {
+	defer s.caught(&err)
 	a := &s.sender
 	j := s.judge()
 	if most := int64(s.srv.opt.Limits.MaxMessageSize); most > 0 && a.size > most {
@@ -131,10 +133,11 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 }
 
 // Rcpt adds s.recipient to the transaction.
-func (s *session) Rcpt(string, *smtp.RcptOptions) error {
+func (s *session) Rcpt(string, *smtp.RcptOptions) (err error) {
+	defer s.caught(&err)
 	e := s.tx.envelope
 	rcpt := s.recipient.rcpt
-	s.tx.tried = true
+	s.tx.tried++
 	if n := s.srv.opt.Limits.MaxRecipients; n > 0 && len(e.Recipients) >= n {
 		return s.refuseRcpt(mail.Errorf(452, mail.EnhancedCode{4, 5, 3},
 			"Too many recipients: at most %d in one message; send the others in another", n), rcpt.Address)
@@ -153,8 +156,11 @@ func (s *session) refuseMail(err error, from mail.Path) error {
 	return s.refusal(err, "MAIL", &from, nil)
 }
 
+// refuseRcpt does not count as waste what a long list of recipients may hold.
 func (s *session) refuseRcpt(err error, to mail.Address) error {
-	s.wasted(wasteNothing)
+	if s.tx.tried > s.srv.opt.Limits.MaxRecipients {
+		s.wasted(wasteNothing)
+	}
 	return s.refusal(err, "RCPT", &s.tx.envelope.From, []mail.Address{to})
 }
 
