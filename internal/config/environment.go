@@ -91,7 +91,9 @@ func (o override) apply(root *node, f *faults) {
 				here.items = append(here.items, &node{position: at})
 			}
 			if last {
-				here.items[n] = o.node(t, f, path)
+				if value := o.node(t, f, path); value != nil {
+					here.items[n] = value
+				}
 				return
 			}
 			here = here.items[n]
@@ -108,7 +110,9 @@ func (o override) apply(root *node, f *faults) {
 			path, t = join(path, word), next
 			here.shape = shapeMapping
 			if last {
-				here.set(at, word, o.node(t, f, path))
+				if value := o.node(t, f, path); value != nil {
+					here.set(at, word, value)
+				}
 				return
 			}
 			child := here.lookup(word)
@@ -125,7 +129,8 @@ func (o override) apply(root *node, f *faults) {
 }
 
 // node reads the variable's value for a key of type t: text as it is for single
-// values, else YAML in flow style; a list may also be written with commas.
+// values, else YAML in flow style; a list may also be written with commas. It
+// returns nil after noting a fault.
 func (o override) node(t reflect.Type, f *faults, path string) *node {
 	at := position{variable: o.variable}
 	text := strings.TrimSpace(o.value)
@@ -150,10 +155,9 @@ func (o override) node(t reflect.Type, f *faults, path string) *node {
 	for _, e := range inner.list {
 		f.add(at, path, "%s", e.Problem)
 	}
-	if n == nil {
-		n = &node{}
+	if n != nil {
+		n.from(at)
 	}
-	n.from(at)
 	return n
 }
 

@@ -54,7 +54,7 @@ func Find(path string, environ []string) (string, error) {
 	}
 	if path != "" {
 		if _, err := os.Stat(path); err != nil {
-			return "", Errors{{File: path, Variable: variable, Problem: "can't read the configuration file: " + reason(err)}}
+			return "", Errors{{File: path, Variable: variable, Problem: "can't read the configuration file " + path + ": " + reason(err)}}
 		}
 		return path, nil
 	}
@@ -64,7 +64,7 @@ func Find(path string, environ []string) (string, error) {
 			return place, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return "", Errors{{File: place, Problem: "can't read the configuration file: " + reason(err)}}
+			return "", Errors{{File: place, Problem: "can't read the configuration file " + place + ": " + reason(err)}}
 		}
 	}
 	return "", nil
@@ -76,7 +76,7 @@ func (l Loader) parse(environ []string, source string) (*Config, error) {
 	if source != "" {
 		var err error
 		if text, err = os.ReadFile(source); err != nil {
-			return nil, Errors{{File: source, Problem: "can't read the configuration file: " + reason(err)}}
+			return nil, Errors{{File: source, Problem: "can't read the configuration file " + source + ": " + reason(err)}}
 		}
 		f.file = strings.TrimPrefix(source, "./")
 	}
