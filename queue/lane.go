@@ -87,8 +87,13 @@ func (l *lane) insert(e entry, due bool) {
 	switch {
 	case l.loading:
 		l.arrived = append(l.arrived, e)
-	case comparePlaces(e.Place, l.cursor) <= 0:
+	case comparePlaces(e.Place, l.cursor) <= 0 && due:
 		l.insertBelow(e)
+	case comparePlaces(e.Place, l.cursor) <= 0:
+		// The cursor is in the future: it has passed what was due by the
+		// horizon alone, after the clock was set back.
+		l.rewind(e.Place, e.Due)
+		e.fresh.drop()
 	case due && !l.more && l.waiting() < pageSize:
 		l.page = append(l.page, e)
 		l.cursor = e.Place
