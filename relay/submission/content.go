@@ -164,17 +164,22 @@ func (s *session) Data(io.Reader) (err error) {
 func (s *session) take(src source) mail.Reply {
 	k := newIntake(s)
 	defer k.release()
+	to := addresses(s.tx.envelope.Recipients)
 	for {
 		piece, err := src.next(k.refused != nil)
 		if err == io.EOF {
 			break
 		}
+		if err == errChunksAborted {
+			return replyConnectionLost // nobody reads it
+		}
 		if err != nil {
-			return cutOff(err)
+			lost := &mail.Error{Reply: cutOff(err), Cause: err}
+			s.refusal(lost, "DATA", &s.tx.envelope.From, to)
+			return lost.Reply
 		}
 		k.write(piece)
 	}
-	to := addresses(s.tx.envelope.Recipients)
 	id, err := k.finish()
 	if err != nil {
 		s.wasted(wasteNothing)

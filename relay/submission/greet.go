@@ -79,9 +79,12 @@ func (s *session) throughProxy() bool {
 		return false
 	}
 	s.conn = proxied
-	if tcp, ok := header.SourceAddr.(*net.TCPAddr); ok && !header.Command.IsLocal() {
-		s.remote = tcp
+	tcp, ok := header.SourceAddr.(*net.TCPAddr)
+	if !ok || header.Command.IsLocal() {
+		s.nameless = true // the proxy itself, or whom it can't name
+		return true
 	}
+	s.remote = tcp
 	return true
 }
 

@@ -95,16 +95,18 @@ func TestProxyProtocol(t *testing.T) {
 		c.want("500 5.5.1 ")
 	})
 	t.Run("who comes through a proxy is not local", func(t *testing.T) {
-		b := start(t, func(o *Options, _ *bench) {
-			trusted(o, nil)
-			o.Listeners[0].Auth = config.AuthNone
-		})
-		c := b.connect(t)
-		c.send(proxyV1)
-		c.want("220 ")
-		c.do("EHLO client.example", "250-")
-		c.do("MAIL FROM:<a@example.com>", "530 5.7.0 ")
-		c.do("AUTH PLAIN "+alicePlain, "538 5.7.11 ")
+		for _, header := range []string{proxyV1, "PROXY UNKNOWN\r\n", proxyV2(t, proxyproto.LOCAL)} {
+			b := start(t, func(o *Options, _ *bench) {
+				trusted(o, nil)
+				o.Listeners[0].Auth = config.AuthNone
+			})
+			c := b.connect(t)
+			c.send(header)
+			c.want("220 ")
+			c.do("EHLO client.example", "250-")
+			c.do("MAIL FROM:<a@example.com>", "530 5.7.0 ")
+			c.do("AUTH PLAIN "+alicePlain, "538 5.7.11 ")
+		}
 	})
 }
 

@@ -25,10 +25,12 @@ type session struct {
 	// conn is raw, or TLS over it, or a PROXY connection over it.
 	conn   net.Conn
 	remote net.Addr // of the client, also behind a proxy
-	addr   addressKey
-	in     input
-	out    output
-	began  time.Time
+	// nameless: a proxy speaks for somebody and doesn't say for whom.
+	nameless bool
+	addr     addressKey
+	in       input
+	out      output
+	began    time.Time
 
 	mu   sync.Mutex // guards idle and the read deadline while idle
 	idle bool
@@ -272,7 +274,7 @@ func (s *session) local() bool {
 		return true
 	}
 	a := addrPort(s.remote).Addr()
-	return a.IsLoopback() && addrPort(s.raw.RemoteAddr()).Addr().IsLoopback()
+	return !s.nameless && a.IsLoopback() && addrPort(s.raw.RemoteAddr()).Addr().IsLoopback()
 }
 
 // mayAuthInClear reports whether passwords may travel on this connection as it

@@ -36,6 +36,7 @@ func (s *session) known() bool {
 		return true
 	}
 	if s.lst.conf.Auth != config.AuthPeer || s.srv.opt.Authenticator == nil {
+		s.rejected(replyAuthRequired)
 		s.refuse(replyAuthRequired)
 		return false
 	}
