@@ -11,8 +11,6 @@ package config
 import (
 	"net/netip"
 	"time"
-
-	"github.com/postrider/postrider/internal/mail"
 )
 
 // Config is the whole file. Keys are documented in docs/configuration.md.
@@ -35,49 +33,6 @@ type Config struct {
 
 	// Source is the file all this was read from; empty for the embedded default.
 	Source string `yaml:"-"`
-}
-
-// ListenerTLS says when a listener's connections are encrypted.
-type ListenerTLS string
-
-// Values of listeners[].tls.
-const (
-	TLSNone     ListenerTLS = "none"     // STARTTLS is not offered
-	TLSStartTLS ListenerTLS = "starttls" // offered
-	TLSRequired ListenerTLS = "required" // STARTTLS before MAIL
-	TLSImplicit ListenerTLS = "implicit" // from the first octet (RFC 8314)
-)
-
-// ListenerAuth says how a listener's clients are known.
-type ListenerAuth string
-
-// Values of listeners[].auth.
-const (
-	AuthRequired ListenerAuth = "required" // SASL before MAIL
-	AuthNone     ListenerAuth = "none"     // loopback and unix sockets only
-	AuthPeer     ListenerAuth = "peer"     // unix sockets: the calling process's user
-)
-
-// BareNewlines says what happens to CR or LF alone in content.
-type BareNewlines string
-
-// Values of listeners[].bare_newlines.
-const (
-	BareRefuse    BareNewlines = "refuse"    // 550 5.6.0
-	BareNormalise BareNewlines = "normalise" // each becomes CRLF
-)
-
-// Listener is one place where clients connect.
-type Listener struct {
-	Name              string         `yaml:"name"`    // default: the address
-	Address           string         `yaml:"address"` // host:port, or unix:/path
-	TLS               ListenerTLS    `yaml:"tls"`
-	Auth              ListenerAuth   `yaml:"auth"`
-	Identity          string         `yaml:"identity"` // with auth: none
-	AllowInsecureAuth bool           `yaml:"allow_insecure_auth"`
-	BareNewlines      BareNewlines   `yaml:"bare_newlines"`
-	LegacyAuthLine    bool           `yaml:"legacy_auth_line"` // also advertise "AUTH=..."
-	ProxyProtocol     []netip.Prefix `yaml:"proxy_protocol"`   // proxies that must send a PROXY header
 }
 
 // TLS holds the certificate listeners show and how client certificates are
@@ -117,97 +72,6 @@ type Submission struct {
 	DataTimeout               time.Duration `yaml:"data_timeout"`    // for one block of content
 	MessageTimeout            time.Duration `yaml:"message_timeout"` // for the whole content
 	SessionTimeout            time.Duration `yaml:"session_timeout"`
-}
-
-// Environment says what becomes of mail a policy has let through.
-type Environment string
-
-// Values of policies[].environment.
-const (
-	EnvironmentDeliver   Environment = "deliver"
-	EnvironmentAllowlist Environment = "allowlist" // only recipients.allow, others 550
-	EnvironmentRedirect  Environment = "redirect"  // to redirect_to instead
-	EnvironmentCapture   Environment = "capture"   // kept for an operator to release
-)
-
-// Policy is one rule about who may send what. The first that matches applies.
-type Policy struct {
-	Name        string           `yaml:"name"` // default: policies[N]
-	Match       PolicyMatch      `yaml:"match"`
-	Senders     []string         `yaml:"senders"` // nil: any
-	Recipients  PolicyRecipients `yaml:"recipients"`
-	Limits      PolicyLimits     `yaml:"limits"`
-	Environment Environment      `yaml:"environment"`
-	RedirectTo  []mail.Address   `yaml:"redirect_to"`
-	Rewrite     Rewrite          `yaml:"rewrite"`
-	Bounces     string           `yaml:"bounces"` // sender (default), none, or an address
-}
-
-// PolicyMatch holds the conditions of a policy; all that are given must hold.
-type PolicyMatch struct {
-	User     StringList     `yaml:"user"`
-	Group    StringList     `yaml:"group"`
-	Listener StringList     `yaml:"listener"`
-	Network  []netip.Prefix `yaml:"network"`
-}
-
-// PolicyRecipients are patterns of forward-paths. deny is asked first.
-type PolicyRecipients struct {
-	Allow []string `yaml:"allow"`
-	Deny  []string `yaml:"deny"`
-}
-
-// PolicyLimits bound what one identity may do. Zero means no limit of its own.
-type PolicyLimits struct {
-	Messages    Rate     `yaml:"messages"`
-	Bytes       SizeRate `yaml:"bytes"`
-	Recipients  int      `yaml:"recipients"`
-	Size        Size     `yaml:"size"`
-	Connections int      `yaml:"connections"`
-}
-
-// Rewrite changes the sender of what a policy lets through.
-type Rewrite struct {
-	ReversePath *mail.Address `yaml:"reverse_path"`
-	From        *mail.Address `yaml:"from"` // the old From becomes Reply-To if there is none
-}
-
-// RouteTLS says how far a route insists on TLS.
-type RouteTLS string
-
-// Values of routes[].tls and delivery.tls.
-const (
-	RouteTLSNone          RouteTLS = "none"
-	RouteTLSOpportunistic RouteTLS = "opportunistic" // STARTTLS if offered, unverified, else in clear
-	RouteTLSRequire       RouteTLS = "require"       // encrypted, certificate not verified
-	RouteTLSVerify        RouteTLS = "verify"        // encrypted, certificate verified for the host name
-	RouteTLSDANE          RouteTLS = "dane"
-)
-
-// Route says how mail that matches goes on. The first that matches applies.
-type Route struct {
-	Name         string        `yaml:"name"` // default: routes[N]; "mx" is the built-in last one
-	Match        RouteMatch    `yaml:"match"`
-	Smarthosts   []Smarthost   `yaml:"smarthosts"` // empty: MX delivery
-	Username     string        `yaml:"username"`
-	Password     Secret        `yaml:"password"`
-	PasswordFile string        `yaml:"password_file"`
-	Mechanisms   []string      `yaml:"mechanisms"` // default: the strongest offered
-	TLS          RouteTLS      `yaml:"tls"`        // default: verify with a password, else opportunistic
-	CAFile       string        `yaml:"ca_file"`    // default: the system's
-	InsecureAuth bool          `yaml:"allow_insecure_auth"`
-	Concurrency  int           `yaml:"concurrency"` // connections at once; default delivery.destination_concurrency
-	Messages     Rate          `yaml:"messages"`    // pace of the route, such as 30/minute
-	Lifetime     time.Duration `yaml:"-"`
-}
-
-// RouteMatch holds the conditions of a route; all that are given must hold.
-// Domains are exact; ".example.com" matches its subdomains.
-type RouteMatch struct {
-	RecipientDomain StringList `yaml:"recipient_domain"`
-	Sender          StringList `yaml:"sender"`
-	Identity        StringList `yaml:"identity"`
-	Listener        StringList `yaml:"listener"`
 }
 
 // Delivery holds settings of sending in general.

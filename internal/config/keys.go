@@ -90,7 +90,7 @@ var describe = map[string]string{
 	"routes[].mechanisms":             "SASL mechanisms that may be used: `SCRAM-SHA-256`, `CRAM-MD5`, `PLAIN`, `LOGIN`.",
 	"routes[].tls":                    "`none`; `opportunistic` (if offered, unverified, else in clear); `require` (encrypted, unverified); `verify` (encrypted, certificate verified). `dane` is not available in this version.",
 	"routes[].ca_file":                "PEM file with the authorities that certificates are verified against.",
-	"routes[].allow_insecure_auth":    "Log in also without TLS, or with a certificate that is not verified.",
+	"routes[].allow_insecure_auth":    "Log in also where the password may travel in clear (`tls: none` or `opportunistic`).",
 	"routes[].concurrency":            "Connections at once on this route.",
 	"routes[].messages":               "Pace of the route: messages in a period.",
 
