@@ -122,7 +122,7 @@ func TestFailingDisk(t *testing.T) {
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			t.Parallel()
-			for after := 0; after < 150; after += 1 + rand.IntN(4) {
+			for after := rand.IntN(thinning); after < 150; after += 1 + rand.IntN(2*thinning) {
 				playWithFault(t, after, c.count, c.err)
 			}
 		})
