@@ -47,7 +47,6 @@ func (p *program) run(args []string) int {
 		kong.Description("Postrider takes mail from senders it can name, keeps it in a durable queue and delivers it."),
 		kong.Writers(p.stdout, p.stderr),
 		kong.Exit(p.exit),
-		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {

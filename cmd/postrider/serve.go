@@ -35,6 +35,7 @@ func (p *program) serve(c *config.Config, log *eventlog.Log) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away must not end the relay
 
 	if err := firstRun(c); err != nil {
 		return err
