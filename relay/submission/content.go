@@ -141,8 +141,7 @@ func (s *session) mayTakeContent() bool {
 			s.tx.incoming = incoming
 			return true
 		}
-		r := s.refusal(storing(err), "DATA", &s.tx.envelope.From, addresses(s.tx.envelope.Recipients))
-		s.out.reply(mail.Reply{Code: r.Code, Enhanced: mail.EnhancedCode(r.EnhancedCode), Text: r.Message})
+		s.out.reply(s.refusal(storing(err), "DATA", &s.tx.envelope.From, addresses(s.tx.envelope.Recipients)))
 	}
 	return false
 }
@@ -174,17 +173,14 @@ func (s *session) take(src source) mail.Reply {
 			return replyConnectionLost // nobody reads it
 		}
 		if err != nil {
-			lost := &mail.Error{Reply: cutOff(err), Cause: err}
-			s.refusal(lost, "DATA", &s.tx.envelope.From, to)
-			return lost.Reply
+			return s.refusal(&mail.Error{Reply: cutOff(err), Cause: err}, "DATA", &s.tx.envelope.From, to)
 		}
 		k.write(piece)
 	}
 	id, err := k.finish()
 	if err != nil {
 		s.wasted(wasteNothing)
-		r := s.refusal(err, "DATA", &s.tx.envelope.From, to)
-		return mail.Reply{Code: r.Code, Enhanced: mail.EnhancedCode(r.EnhancedCode), Text: r.Message}
+		return s.refusal(err, "DATA", &s.tx.envelope.From, to)
 	}
 	s.waste = 0
 	return reply(250, mail.EnhancedCode{2, 0, 0}, "queued as "+id.String())

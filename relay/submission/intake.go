@@ -198,6 +198,7 @@ func (k *intake) putHeader() {
 	}
 	b := k.s.appendReceived((*buf)[:0], k.envelope)
 	if k.plan.Environment == config.EnvironmentRedirect {
+		// Who reads redirected mail sees whom it was for, blind copies too.
 		for _, r := range k.envelope.Recipients {
 			b = appendField(b, "X-Original-To", r.Address.String())
 		}

@@ -84,6 +84,7 @@ func reply(code int, enhanced mail.EnhancedCode, text string) mail.Reply {
 
 // appendReply writes a reply as it goes over the wire, with the enhanced code on
 // each line (RFC 2034 4).
+// Lines of the text are separated by "\n".
 func appendReply(b []byte, r mail.Reply) []byte {
 	for text, more := r.Text, true; more; {
 		var line string
@@ -111,7 +112,7 @@ func appendReply(b []byte, r mail.Reply) []byte {
 // engineError turns a refusal into what go-smtp sends word for word. It must be
 // exactly this type: go-smtp looks through no wrapping.
 func engineError(r mail.Reply) *smtp.SMTPError {
-	return &smtp.SMTPError{Code: r.Code, EnhancedCode: smtp.EnhancedCode(r.Enhanced), Message: oneLine(r.Text)}
+	return &smtp.SMTPError{Code: r.Code, EnhancedCode: smtp.EnhancedCode(r.Enhanced), Message: r.Text}
 }
 
 // oneLine makes a text fit for one reply line (RFC 5321 4.5.3.1.5).

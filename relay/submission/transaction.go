@@ -154,7 +154,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) (err error) {
 
 func (s *session) refuseMail(err error, from mail.Path) error {
 	s.wasted(wasteNothing)
-	return s.refusal(err, "MAIL", &from, nil)
+	return engineError(s.refusal(err, "MAIL", &from, nil))
 }
 
 // refuseRcpt does not count as waste what a long list of recipients may hold.
@@ -162,12 +162,12 @@ func (s *session) refuseRcpt(err error, to mail.Address) error {
 	if s.tx.tried > s.srv.opt.Limits.MaxRecipients {
 		s.wasted(wasteNothing)
 	}
-	return s.refusal(err, "RCPT", &s.tx.envelope.From, []mail.Address{to})
+	return engineError(s.refusal(err, "RCPT", &s.tx.envelope.From, []mail.Address{to}))
 }
 
-// refusal records why a command of a transaction is refused, and returns what
-// the engine is to say. Errors that are not meant for clients become a 451.
-func (s *session) refusal(err error, command string, from *mail.Path, to []mail.Address) *smtp.SMTPError {
+// refusal records why a command of a transaction is refused, and returns the
+// reply. Errors that are not meant for clients become a 451.
+func (s *session) refusal(err error, command string, from *mail.Path, to []mail.Address) mail.Reply {
 	r := s.replyOf(err, errNotNow.Reply)
 	event := mail.Event{
 		Kind: mail.EventRejected, Time: time.Now(), Identity: s.identity.Name, Listener: s.lst.name,
@@ -178,7 +178,7 @@ func (s *session) refusal(err error, command string, from *mail.Path, to []mail.
 		event.ID, event.MessageID = s.tx.envelope.ID, s.tx.envelope.MessageID
 	}
 	s.srv.record(event)
-	return engineError(r)
+	return r
 }
 
 // replyOf returns the reply in err, or fallback.
@@ -187,6 +187,7 @@ func (s *session) replyOf(err error, fallback mail.Reply) mail.Reply {
 	if r.Code < 400 || r.Code > 599 {
 		return fallback // an error is never good news
 	}
+	r.Text = oneLine(r.Text)
 	return r
 }
 
