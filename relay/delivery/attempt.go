@@ -19,6 +19,7 @@ type attempt struct {
 	courier *Courier
 	rules   *rules
 	a       *queue.Attempt
+	probe   bool // see Courier.Probe
 	route   *routing.Route
 	hop     *routing.NextHop // the one being tried
 	phases  phases
@@ -51,12 +52,7 @@ func (t *attempt) run(ctx context.Context) {
 		return
 	}
 	t.event.Route, t.event.Domain = t.route.Name, t.a.Delivery.Destination.Domain
-	if err := t.courier.paces.wait(ctx, t.route.Name, t.route.Messages); err != nil {
-		if ctx.Err() != nil {
-			t.interrupted(ctx)
-		} else { // the wait would be longer than the time there is
-			t.unsettled(queue.Defer, "the route's pace has no room for it in time")
-		}
+	if !t.paced(ctx) {
 		return
 	}
 	start := time.Now()
@@ -79,6 +75,19 @@ func (t *attempt) run(ctx context.Context) {
 		}
 	}
 	t.exhausted()
+}
+
+// paced waits for the route's turn.
+func (t *attempt) paced(ctx context.Context) bool {
+	if t.probe || t.courier.paces.wait(ctx, t.route.Name, t.route.Messages) == nil {
+		return true
+	}
+	if ctx.Err() != nil {
+		t.interrupted(ctx)
+	} else { // the wait would be longer than the time there is
+		t.unsettled(queue.Defer, "the route's pace has no room for it in time")
+	}
+	return false
 }
 
 // match looks up the route of each recipient in the table of now. Those that

@@ -34,6 +34,7 @@ type exchange struct {
 	recipients []int // into envelope.Recipients
 	body       *body
 	utf8       bool
+	probe      bool // ends before the content
 	timeouts   *Timeouts
 	phases     *phases
 
@@ -67,6 +68,10 @@ func (x *exchange) converse(start *time.Time) error {
 	s := x.s
 	if err := x.commands(); err != nil {
 		return err
+	}
+	if x.probe {
+		s.over = true
+		return x.sync(start)
 	}
 	if s.offers.chunking && s.eager() && x.body.size <= maxEager && len(x.recipients) < window {
 		return x.chunk(start)

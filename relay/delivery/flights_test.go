@@ -140,6 +140,24 @@ func TestSessionEnds(t *testing.T) {
 	})
 }
 
+// TestRestIsBounded also between two rounds of the sweep.
+func TestRestIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := smtptest.New(smtptest.Script{})
+		r := mx(nobody("mx.example.net"))
+		c := faraway(t, p, r, 0)
+		deliver := func() { c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))) }
+		deliver()
+		time.Sleep(50 * time.Second)
+		deliver() // rests again from now on; the sweep runs at 60 s, 75 s, ... 120 s
+		time.Sleep(61 * time.Second)
+		deliver()
+		if n := len(p.Sessions()); n != 2 {
+			t.Errorf("%d sessions, want 2", n)
+		}
+	})
+}
+
 // TestPace: a route of thirty a minute sends no more than that in any minute, and
 // waits no longer than it must.
 func TestPace(t *testing.T) {

@@ -387,3 +387,73 @@ func TestDoubtIsForTheAccepted(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingForNobody: a host that asks for content although it refused every
+// recipient gets an empty one, and the session goes on.
+func TestNothingForNobody(t *testing.T) {
+	p := peer(t, on{
+		smtptest.Rcpt: smtptest.InTurn(smtptest.Action{Reply: "550 5.1.1 nobody"}),
+		smtptest.Data: say("354 go on"),
+	}, "PIPELINING")
+	r := mx(hop("mx.example.net", p.Addr()))
+	c := courier(t, r, Timeouts{})
+	for i, want := range []queue.Verdict{queue.Bounce, queue.Success} {
+		if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != want {
+			t.Errorf("message %d: %+v", i+1, o)
+		}
+	}
+	s := p.Sessions()
+	if len(s) != 1 || !strings.Contains(string(s[0].Received), "DATA\r\n.\r\nMAIL") {
+		t.Errorf("sessions: %+v", s)
+	}
+}
+
+// TestContentWaitsForProof: on a session that has not yet shown what BDAT does
+// there, content leaves only when a recipient was accepted.
+func TestContentWaitsForProof(t *testing.T) {
+	p := peer(t, on{smtptest.Rcpt: say("550 5.1.1 nobody")}, modern...)
+	r := mx(hop("mx.example.net", p.Addr()))
+	c := courier(t, r, Timeouts{})
+	for range 3 {
+		c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+	}
+	s := p.Sessions()
+	if len(s) != 1 || strings.Contains(string(s[0].Received), "BDAT") {
+		t.Errorf("sessions: %+v", s)
+	}
+}
+
+// TestNoFurtherTransactionAfter421: "at once" ends with the session.
+func TestNoFurtherTransactionAfter421(t *testing.T) {
+	for kind, keywords := range allKinds {
+		t.Run(kind, func(t *testing.T) {
+			p := peer(t, on{smtptest.Rcpt: smtptest.InTurn(
+				smtptest.Action{Reply: "250 ok"}, smtptest.Action{Reply: "452 4.5.3 too many"}, smtptest.Action{Reply: "421 4.3.2 closing", Close: true},
+			)}, keywords...)
+			o := send(t, mx(hop("mx.example.net", p.Addr())), message(hello, "1@example.net", "2@example.net", "3@example.net"))
+			want := []queue.Verdict{queue.Defer, queue.Defer, queue.Defer}
+			if !slices.Equal(verdicts(o), want) || o.Fault != queue.Throttled {
+				t.Errorf("outcome: %+v", o)
+			}
+		})
+	}
+}
+
+// TestNoWaitAfterTheEnd: a deadline set after the end of the context would undo
+// the one that the end has set.
+func TestNoWaitAfterTheEnd(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := wire{conn: near, limit: time.Hour}
+	release := w.bind(ctx)
+	defer release()
+	cancel()
+	if _, err := w.reply(time.Hour); !errors.Is(err, context.Canceled) {
+		t.Errorf("reply: %v", err)
+	}
+	if _, err := w.command("NOOP", time.Hour); !errors.Is(err, context.Canceled) {
+		t.Errorf("command: %v", err)
+	}
+}

@@ -88,7 +88,7 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 	}
 	t.report(x.s.address.Addr(), true)
 	accepted := t.recipients(x, sit)
-	if len(accepted) > 0 {
+	if len(accepted) > 0 && !x.probe {
 		t.content(x, sit, accepted)
 	}
 	return true
@@ -107,6 +107,9 @@ func (t *attempt) recipients(x *exchange, sit situation) (accepted []int) {
 		r := classify(atRcpt, reply, sit)
 		x.s.over = x.s.over || r.over
 		if r.verdict == queue.Success {
+			if x.probe {
+				t.results[i] = queue.Result{Verdict: queue.Success, Reply: reply, Host: x.s.host}
+			}
 			accepted = append(accepted, i)
 			continue
 		}
@@ -210,98 +213,4 @@ func (t *attempt) blame(f failure) {
 	if f.ruling.fault > t.fault {
 		t.fault, t.faultBy = f.ruling.fault, f
 	}
-}
-
-// exhausted is the end of an attempt in which no host would have the message.
-func (t *attempt) exhausted() {
-	if len(t.failures) == 0 {
-		t.failures = []failure{{
-			ruling: ruling{verdict: queue.Defer, fault: queue.Unreachable},
-			reason: "route gives no host to try",
-		}}
-	}
-	f := worst(t.failures)
-	if t.route.Smarthost && f.ruling.fault == queue.Unreachable {
-		f.ruling.fault = queue.RouteFault
-	}
-	t.event.Host, t.event.Reply = f.host, f.reply
-	t.inDoubt = t.a.Delivery.InDoubt
-	t.blame(f)
-	t.everyone(f.result())
-}
-
-// worst chooses, among the failures of all hosts, the one that stands for them.
-// Unknown is temporary: a bounce needs every host to have refused for good. Among
-// the others a fault of the route comes first, because it needs a person; then a
-// host that works and is busy; then one that can't be reached.
-func worst(failures []failure) failure {
-	rank := func(f failure) int {
-		switch {
-		case f.ruling.verdict == queue.Bounce:
-			return 0
-		case f.ruling.fault == queue.RouteFault:
-			return 4
-		case f.ruling.fault == queue.Throttled:
-			return 3
-		case f.ruling.fault == queue.Unreachable:
-			return 2
-		}
-		return 1
-	}
-	w := failures[0]
-	for _, f := range failures[1:] {
-		if rank(f) > rank(w) {
-			w = f
-		}
-	}
-	return w
-}
-
-// noPlan is for a route that gives no hosts.
-func (t *attempt) noPlan(err error) {
-	f := failure{ruling: ruling{verdict: queue.Defer, fault: queue.Unreachable}, reason: err.Error()}
-	if e, ok := errors.AsType[*mail.Error](err); ok {
-		f.reply, f.reason, f.host = e.Reply, "", e.Host
-	}
-	switch {
-	case t.route.Smarthost:
-		f.ruling.fault = queue.RouteFault
-	case f.reply.Permanent():
-		f.ruling = ruling{verdict: queue.Bounce}
-	}
-	t.event.Reply, t.event.Err = f.reply, err
-	t.inDoubt = t.a.Delivery.InDoubt
-	t.blame(f)
-	t.everyone(f.result())
-}
-
-// interrupted is for an attempt that was stopped before the message left. Being
-// told to stop is nobody's fault; running out of time is worth a delay.
-func (t *attempt) interrupted(ctx context.Context) {
-	cause := context.Cause(ctx)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		t.unsettled(queue.Again, "attempt was interrupted: "+cause.Error())
-		return
-	}
-	t.unsettled(queue.Defer, "attempt took too long: "+cause.Error())
-}
-
-// unsettled gives those that have no result yet a verdict that is nobody's fault.
-func (t *attempt) unsettled(v queue.Verdict, reason string) {
-	t.inDoubt = t.a.Delivery.InDoubt
-	for _, i := range t.todo {
-		if r := &t.results[i]; *r == (queue.Result{}) {
-			*r = queue.Result{Verdict: v, Host: t.event.Host, Reason: reason}
-		}
-	}
-}
-
-// outcome is what the queue is told.
-func (t *attempt) outcome() queue.Outcome {
-	o := queue.Outcome{Results: t.results, Fault: t.fault, Event: t.event, InDoubt: t.inDoubt}
-	o.Event.Phases = t.phases.list
-	if t.fault != queue.NoFault {
-		o.FaultReply, o.FaultReason = t.faultBy.reply, t.faultBy.reason
-	}
-	return o
 }
