@@ -1,0 +1,119 @@
+package submission
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// wake interrupts a client that is idle, so that it learns of the shutdown. It
+// is called from other goroutines.
+func (s *session) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.idle {
+		_ = s.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// rest waits for input between transactions. It returns false if the server is
+// shutting down.
+func (s *session) rest(deadline time.Time) error {
+	s.mu.Lock()
+	if s.srv.draining.Load() {
+		s.mu.Unlock()
+		return errDraining
+	}
+	s.idle = true
+	_ = s.conn.SetReadDeadline(deadline)
+	s.mu.Unlock()
+
+	err := s.in.fill()
+
+	s.mu.Lock()
+	s.idle = false
+	s.mu.Unlock()
+	if err != nil && s.srv.draining.Load() {
+		return errDraining
+	}
+	return err
+}
+
+var errDraining = errors.New("shutting down")
+
+// fill waits for input until deadline; what waits to be sent goes first.
+func (s *session) fill(deadline time.Time) error {
+	if err := s.out.flush(); err != nil {
+		return err
+	}
+	if s.tx == nil {
+		return s.rest(deadline)
+	}
+	_ = s.conn.SetReadDeadline(deadline)
+	return s.in.fill()
+}
+
+// bareLFPatience is how long a client that has sent a bare LF may take to send
+// CR LF. It is most likely waiting for an answer.
+const bareLFPatience = 2 * time.Second
+
+// line reads a line. A timeout or shutdown has been answered when it returns
+// io.EOF.
+func (s *session) line() (string, error) {
+	limits := &s.srv.opt.Limits
+	if s.waste >= wasteLimit {
+		s.expel(replyNoProgress)
+		return "", io.EOF
+	}
+	var deadline time.Time
+	hurried := false
+	for {
+		b, err := s.in.line()
+		if err == nil {
+			return string(b), nil
+		}
+		if err == errLineTooLong {
+			return "", err
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(limits.CommandTimeout)
+			if last := s.began.Add(limits.SessionTimeout); limits.SessionTimeout > 0 && last.Before(deadline) {
+				deadline = last
+			}
+		}
+		if err == errBareLF && !hurried {
+			hurried = true
+			if soon := time.Now().Add(bareLFPatience); soon.Before(deadline) {
+				deadline = soon
+			}
+		}
+		if err := s.fill(deadline); err != nil {
+			return "", s.interrupted(err)
+		}
+	}
+}
+
+// interrupted answers what kept a command from being read, as far as there is
+// anyone to answer to, and returns io.EOF.
+func (s *session) interrupted(err error) error {
+	switch {
+	case errors.Is(err, errDraining):
+		s.end(replyShutdown)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_, lineErr := s.in.line()
+		limit := s.srv.opt.Limits.SessionTimeout
+		switch {
+		case lineErr == errBareLF:
+			s.expel(replyBareNewline)
+		case limit > 0 && time.Since(s.began) >= limit:
+			s.end(replySessionTimeout)
+		default:
+			s.end(replyTimeout)
+		}
+	default:
+		s.ended = true
+	}
+	_ = s.out.flush()
+	return io.EOF
+}
