@@ -225,10 +225,10 @@ func TestWallClockSteps(t *testing.T) {
 				time.Sleep(24 * time.Hour)
 				if test.restarts {
 					r.halt()
-					r.step = test.step
+					r.step.Store(int64(test.step))
 					r.start()
 				} else {
-					r.step = test.step
+					r.step.Store(int64(test.step))
 				}
 				before := seen.len()
 				time.Sleep(5 * time.Hour) // the longest interval with its jitter

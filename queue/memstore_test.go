@@ -125,12 +125,6 @@ func (s *memStore) Commit(_ context.Context, c *Change) error {
 			s.add(d)
 		}
 	}
-	for _, d := range c.Add {
-		if s.messages[d.Message] == nil || s.deliveries[d.DeliveryKey] != nil {
-			return fmt.Errorf("delivery %v added wrongly", d.DeliveryKey)
-		}
-		s.add(d)
-	}
 	for _, m := range c.Put {
 		if err := s.take(m.Old); err != nil {
 			return err

@@ -2,9 +2,7 @@ package queue
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"math/rand/v2"
+	"io"
 	"slices"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -31,27 +29,21 @@ func (q *Queue) rekey() {
 // rekeyOne returns the settlement that moves d, or nil.
 func (q *Queue) rekeyOne(e *mail.Envelope, d *Delivery) *settlement {
 	s := &settlement{envelope: e, old: d, new: d}
-	if err := q.part(s); err != nil {
-		if !errors.Is(err, ErrNotFound) {
-			q.log.Error("moving a delivery to its new route", "id", d.Message.String(), "err", err)
-		}
-		return nil
-	}
+	q.part(s)
 	if s.new == d {
 		return nil
 	}
 	return s
 }
 
-// part divides s.new by the route table in force: the recipients that wait stay
-// with it if they all go one way, whichever that is; others get deliveries of
-// their own, which are due at once.
-func (q *Queue) part(s *settlement) error {
-	d := s.new
+// part divides s.new by the route table in force. The recipients that wait stay
+// with it if they all go one way, whichever that is. Others leave for a message
+// of their own: a copy, since a stored message gets no further deliveries.
+func (q *Queue) part(s *settlement) {
 	var ways []Destination
 	groups := make(map[Destination][]RecipientState)
 	var rest []RecipientState // nothing happens to these any more
-	for _, r := range d.Recipients {
+	for _, r := range s.new.Recipients {
 		if r.State.Final() || r.State == Dead {
 			rest = append(rest, r)
 			continue
@@ -62,32 +54,18 @@ func (q *Queue) part(s *settlement) error {
 		}
 		groups[to] = append(groups[to], r)
 	}
-	if len(ways) == 0 || len(ways) == 1 && ways[0] == d.Destination {
-		return nil
+	if len(ways) == 0 || len(ways) == 1 && ways[0] == s.new.Destination {
+		return
 	}
-	numbers, err := q.freeNumbers(d.DeliveryKey, len(ways)-1)
-	if err != nil {
-		return err
-	}
+	d := s.new.clone()
 	stay := ways[0]
 	if groups[d.Destination] != nil {
 		stay = d.Destination
 	}
-	whole := d
-	if s.new == s.old {
-		d = d.clone()
-	}
 	for _, to := range ways {
-		if to == stay {
-			continue
+		if to != stay {
+			s.leaving = append(s.leaving, groups[to]...)
 		}
-		n := *whole
-		n.Number, n.Destination, n.Recipients = numbers[0], to, groups[to]
-		if n.scheduled() {
-			n.Due = q.clock.now()
-		}
-		numbers = numbers[1:]
-		s.add = append(s.add, &n)
 	}
 	if stay != d.Destination && d.scheduled() {
 		d.Due = q.clock.now()
@@ -95,30 +73,42 @@ func (q *Queue) part(s *settlement) error {
 	d.Destination, d.Recipients = stay, append(rest, groups[stay]...)
 	slices.SortFunc(d.Recipients, func(a, b RecipientState) int { return cmp.Compare(a.Index, b.Index) })
 	s.new = d
-	return nil
 }
 
-// freeNumbers returns n delivery numbers that the message has never used. They
-// are drawn from the upper half of the range: the lower one is given out when a
-// message is accepted.
-func (q *Queue) freeNumbers(key DeliveryKey, n int) ([]uint32, error) {
-	if n == 0 {
-		return nil, nil
-	}
-	existing, err := q.store.Deliveries(q.ctx, key.Message)
+// copyLeaving stages the message for the recipients that leave s. It is as old as
+// the one they leave.
+func (q *Queue) copyLeaving(s *settlement) (born, error) {
+	content, err := q.store.Content(q.ctx, s.old.Message)
 	if err != nil {
-		return nil, fmt.Errorf("reading the message's deliveries: %w", err)
+		return born{}, err
 	}
-	used := make(map[uint32]bool, len(existing)+n)
-	for _, d := range existing {
-		used[d.Number] = true
+	defer content.Close()
+	stage, err := q.store.Stage()
+	if err != nil {
+		return born{}, err
 	}
-	numbers := make([]uint32, 0, n)
-	for len(numbers) < n {
-		if k := rand.Uint32() | 1<<31; !used[k] {
-			used[k] = true
-			numbers = append(numbers, k)
+	if _, err := io.Copy(stage, io.NewSectionReader(content, 0, content.Size())); err != nil {
+		stage.Discard()
+		return born{}, err
+	}
+	e := *s.envelope
+	e.ID, e.Recipients = mail.NewID(e.Arrival), nil
+	for _, r := range s.leaving {
+		e.Recipients = append(e.Recipients, s.envelope.Recipients[r.Index])
+	}
+	disposition := map[State]Disposition{Held: Hold, Captured: Capture}[s.old.State]
+	deliveries := q.plot(&e, disposition)
+	for _, d := range deliveries {
+		d.Attempts, d.Warned, d.Bulk, d.Due = s.old.Attempts, s.old.Warned, s.old.Bulk, q.clock.now()
+		if d.State == Active {
+			d.State = s.old.State
+		}
+		for i := range d.Recipients {
+			r := s.leaving[d.Recipients[i].Index]
+			r.Index = d.Recipients[i].Index
+			d.Recipients[i] = r
 		}
 	}
-	return numbers, nil
+	q.log.Info("new routes divide a message", "id", s.old.Message.String(), "part", e.ID.String(), "recipients", len(e.Recipients))
+	return born{message: NewMessage{Envelope: &e, Deliveries: deliveries, Content: stage}}, nil
 }

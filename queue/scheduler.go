@@ -65,12 +65,13 @@ func newScheduler(plan func() *retryPlan, now func() time.Time, start func()) *s
 	}
 }
 
-// restore takes up a lane found in the store, with the first due time in it.
+// restore takes up a lane found in the store, with the first due time in it, to be
+// read from the beginning.
 func (s *scheduler) restore(name Lane, first time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.hop(name.Destination).lane(name.Identity, name.Class)
-	l.more, l.next = true, first
+	l.rewind(Place{}, first)
 	s.evaluate(l)
 	return nil
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"sync"
 	"time"
 )
@@ -18,10 +19,7 @@ const (
 // settlement is durable.
 func (q *Queue) settle(v *ruling) bool {
 	if v.new != nil && v.new.scheduled() && !v.keep && (len(v.reroute) > 0 || v.table != q.table.Load()) {
-		if err := q.part(&v.settlement); err != nil {
-			q.log.Error("dividing a delivery by new routes", "id", v.old.Message.String(), "err", err)
-			v.postpone(q.clock.now().Add(unreadPause))
-		}
+		q.part(&v.settlement)
 	}
 	err := q.apply(false, &v.settlement)
 	if err == nil {
@@ -31,14 +29,6 @@ func (q *Queue) settle(v *ruling) bool {
 	q.log.Error("settling a delivery", "id", v.old.Message.String(), "err", err)
 	q.unsettled.add(q, &v.settlement)
 	return false
-}
-
-// postpone makes the delivery due no earlier than at.
-func (v *ruling) postpone(at time.Time) {
-	if v.new == v.old {
-		v.new = v.old.clone()
-	}
-	v.new.Due = later(v.new.Due, at)
 }
 
 // unsettled holds settlements that could not be stored yet.
@@ -88,6 +78,19 @@ func (u *unsettled) done(q *Queue) {
 	}
 }
 
+// settledBefore ends a settlement whose delivery has gone: the commit that failed
+// was on the disk in whole after all. Reports it created are found by reading
+// the schedule anew.
+func (q *Queue) settledBefore(s *settlement) {
+	q.sched.release(s.old.DeliveryKey)
+	for _, e := range s.events {
+		q.recorder.Record(e)
+	}
+	if err := q.store.Lanes(q.ctx, q.sched.restore); err != nil {
+		q.log.Error("reading the schedule", "err", err)
+	}
+}
+
 // resettle tries to store what is unsettled, the oldest first. It reports
 // whether all is stored. A settlement that the store refuses while it takes
 // others is given up: its claim stays, so that it is not attempted again before
@@ -98,10 +101,14 @@ func (q *Queue) resettle() bool {
 		if s == nil {
 			return true
 		}
-		if err := q.apply(false, s); err != nil {
-			if q.probeStore() != nil {
-				return false
-			}
+		err := q.apply(false, s)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrNotFound):
+			q.settledBefore(s)
+		case q.probeStore() != nil:
+			return false
+		default:
 			q.log.Error("a delivery can't be settled; left alone until the next start",
 				"id", s.old.Message.String(), "delivery", s.old.Number, "err", err)
 		}

@@ -14,8 +14,8 @@ import (
 type settlement struct {
 	envelope *mail.Envelope
 	old      *Delivery
-	new      *Delivery   // nil: ended; old: unchanged
-	add      []*Delivery // parts of old that go elsewhere now
+	new      *Delivery        // nil: ended; old: unchanged
+	leaving  []RecipientState // of old, that go elsewhere now, see part
 	reports  []*bounce.Report
 	events   []mail.Event
 	// keep says that the claim is kept, for the rest of the attempt.
@@ -43,7 +43,16 @@ func (q *Queue) apply(sync bool, all ...*settlement) error {
 		case s.new != s.old:
 			c.Put = append(c.Put, Move{Old: s.old, New: s.new})
 		}
-		c.Add = append(c.Add, s.add...)
+		if len(s.leaving) > 0 {
+			b, err := q.copyLeaving(s)
+			if err != nil {
+				q.discard(mail)
+				return err
+			}
+			mail = append(mail, b)
+			c.Create = append(c.Create, b.message)
+			c.Sync = true
+		}
 		for _, r := range s.reports {
 			b, err := q.writeReport(r)
 			if err != nil {
@@ -77,7 +86,7 @@ func (q *Queue) apply(sync bool, all ...*settlement) error {
 
 // commit stores c and remembers whether the store is able to.
 func (q *Queue) commit(c *Change) error {
-	if len(c.Create)+len(c.Add)+len(c.Put)+len(c.Remove)+len(c.Meta) == 0 {
+	if len(c.Create)+len(c.Put)+len(c.Remove)+len(c.Meta) == 0 {
 		return nil
 	}
 	err := q.store.Commit(context.Background(), c)
@@ -114,9 +123,6 @@ func (s *scheduler) settled(all []*settlement) (granted []*settlement) {
 	for _, t := range all {
 		if t.new != t.old {
 			s.remove(t.old)
-		}
-		for _, d := range t.add {
-			s.insert(d, nil)
 		}
 		if t.keep {
 			continue

@@ -129,11 +129,14 @@ func TestBacklogDrainsWhenDestinationIsBack(t *testing.T) {
 // Two identities with mail for one destination take turns, however much one of
 // them has queued.
 func TestIdentitiesTakeTurns(t *testing.T) {
+	var mu sync.Mutex // guards order
 	var order []string
 	release := make(chan struct{})
 	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
 		<-release
 		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		order = append(order, a.Delivery.Identity)
 		return all(a, taken)
 	}, func(r *rig) {
@@ -145,6 +148,8 @@ func TestIdentitiesTakeTurns(t *testing.T) {
 		}
 		close(release)
 		time.Sleep(time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
 		seen := 0
 		for i, name := range order {
 			if name == "shop" {
@@ -163,6 +168,7 @@ func TestIdentitiesTakeTurns(t *testing.T) {
 
 // New mail goes before retries and bulk, and neither of them starves.
 func TestClassesByWeight(t *testing.T) {
+	var mu sync.Mutex // guards order
 	var order []Class
 	var gate atomic.Bool
 	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
@@ -170,6 +176,8 @@ func TestClassesByWeight(t *testing.T) {
 			return all(a, greylist)
 		}
 		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		order = append(order, a.Delivery.Lane().Class)
 		return all(a, taken)
 	}, func(r *rig) {
@@ -196,6 +204,8 @@ func TestClassesByWeight(t *testing.T) {
 			t.Fatal(n, err)
 		}
 		time.Sleep(time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(order) != 300 {
 			t.Fatalf("%d delivered", len(order))
 		}

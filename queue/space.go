@@ -54,12 +54,15 @@ type space struct {
 
 // note takes the outcome of a commit. Success counts if the disk had part in it.
 func (s *space) note(err error, sync bool) {
-	if err == nil {
-		if sync && s.failing.Load() != nil && s.failing.Swap(nil) != nil {
-			s.log.Info("the queue can store mail again")
-		}
-		return
+	switch {
+	case err != nil:
+		s.noteFailure(err)
+	case sync && s.failing.Load() != nil && s.failing.Swap(nil) != nil:
+		s.log.Info("the queue can store mail again")
 	}
+}
+
+func (s *space) noteFailure(err error) {
 	if s.failing.Swap(&err) == nil {
 		s.log.Error("the queue can't store mail", "err", err)
 	}

@@ -99,9 +99,6 @@ type Stage interface {
 // Change is what one Commit does.
 type Change struct {
 	Create []NewMessage
-	// Add creates further deliveries of messages that exist, when the route table
-	// parts what went together. Their numbers have not been used before.
-	Add []*Delivery
 	// Put replaces the state of deliveries that exist.
 	Put []Move
 	// Remove ends deliveries. A message whose last delivery ends is removed with
