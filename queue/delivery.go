@@ -107,7 +107,7 @@ type Attempt struct {
 	// Pending are the indices into Envelope.Recipients that still want an
 	// answer, in order.
 	Pending []int
-	// Content opens the content. It is read from the start by each caller.
+	// Content is read with ReadAt only, by as many as like. The queue closes it.
 	Content Content
 }
 
