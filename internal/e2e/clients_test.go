@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -58,10 +59,10 @@ with smtplib.SMTP(host, int(port)) as s:
 
 // bodies are what must arrive as it was sent.
 var bodies = []struct{ name, text string }{
-	{"dots", ".\r\n..\r\n.leading dot\r\nend with a dot.\r\n.\r\n"},
+	{"dots", ".\r\n..\r\n.leading dot\r\na dot alone:\r\n.\r\nend with a dot.\r\n"},
 	{"eight-bit", "Gr\xc3\xbc\xc3\x9fe, \xff\xfe not UTF-8 either\r\n"},
 	{"longest-line", strings.Repeat("9", 998) + "\r\n"},
-	{"20MB", strings.Repeat(strings.Repeat("m", 74)+"\r\n.\r\n", 20<<20/79)},
+	{"20MB", strings.Repeat(".\r\n"+strings.Repeat("m", 74)+"\r\n", 20<<20/79)},
 }
 
 // TestClientsThroughSmarthost sends with every client to smtp-sink.
@@ -93,15 +94,16 @@ func sendWithEveryClient(t *testing.T, d *daemon, arrived func() []string) {
 				if out, err := client.command(t, host, port, file).CombinedOutput(); err != nil {
 					t.Fatalf("%s: %v\n%s", client.name, err, out)
 				}
+				d.waitEmpty()
 				var content string
-				eventually(t, "the message arrives", func() error {
-					for _, c := range arrived() {
-						if strings.Contains(c, "Subject: "+token) && bodyOf(c) != "" {
-							content = c
-							return nil
-						}
+				eventually(t, "what was delivered is in the mailbox", func() error {
+					all := arrived()
+					at := slices.IndexFunc(all, func(c string) bool { return strings.Contains(c, "Subject: "+token) })
+					if at < 0 {
+						return fmt.Errorf("not among %d messages", len(all))
 					}
-					return fmt.Errorf("not yet\n%s", d.log)
+					content = all[at]
+					return nil
 				})
 				if got, want := bodyOf(content), unixLines(body.text); strings.TrimRight(got, "\n") != strings.TrimRight(want, "\n") {
 					t.Errorf("the body changed: %d octets arrived, %d were sent; the first difference is %s",

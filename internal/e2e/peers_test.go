@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // need returns where a program is; it is an error if it is not installed.
@@ -40,18 +41,26 @@ func startPeer(t testing.TB, addr, program string, args ...string) {
 	cmd := exec.Command(need(t, program), args...)
 	var out logBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second // its children may keep the pipe open
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
+		<-ended
 	})
 	eventually(t, program+" listens", func() error {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
 			return nil
+		}
+		select {
+		case <-ended:
+			t.Fatalf("%s has ended:\n%s", program, &out)
+		default:
 		}
 		return fmt.Errorf("%w\n%s", err, &out)
 	})
@@ -130,7 +139,7 @@ queue_directory = %[1]s/queue
 data_directory = %[1]s/data
 mail_owner = postfix
 setgid_group = postdrop
-inet_interfaces = %[2]s
+inet_interfaces = loopback-only
 inet_protocols = ipv4
 myhostname = mx.example.test
 mydestination =
@@ -140,15 +149,15 @@ virtual_mailbox_domains = example.test
 virtual_mailbox_base = %[1]s/mail
 virtual_mailbox_maps = static:all/
 virtual_mailbox_limit = 0
-virtual_uid_maps = static:%[3]s
-virtual_gid_maps = static:%[4]s
+virtual_uid_maps = static:%[2]s
+virtual_gid_maps = static:%[3]s
 virtual_minimum_uid = 1
 message_size_limit = 104857600
-maillog_file = /dev/stdout
-maillog_file_prefixes = /dev
+maillog_file = %[1]s/log
+maillog_file_prefixes = /tmp
 alias_maps =
 smtpd_tls_security_level = none
-`, dir, host, uid, gid))
+`, dir, uid, gid))
 	write(t, filepath.Join(dir, "conf", "master.cf"), fmt.Sprintf(`%s:%s inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -169,6 +178,7 @@ showq unix n - n - - showq
 postlog unix-dgram n - n - 1 postlogd
 `, host, port))
 	startPeer(t, addr, "postfix", "-c", filepath.Join(dir, "conf"), "start-fg")
+	t.Cleanup(func() { run(t, "postfix", "-c", filepath.Join(dir, "conf"), "stop") })
 	return p
 }
 
