@@ -84,7 +84,7 @@ type health struct {
 	limit  float64
 	shrunk bool
 	// faults counts the pauses in a row; last is when the latest was imposed,
-	// next when it ends. An attempt that began before last says nothing new.
+	// next when it ends. An attempt that did not begin after last says nothing new.
 	faults     int
 	since      time.Time // since when it has not been Up
 	last, next time.Time
@@ -123,7 +123,7 @@ func (h *health) works(took bool, bound int) (news bool) {
 // that changed the status.
 func (h *health) suffers(t trouble, began, now time.Time, plan *retryPlan) (news bool) {
 	status := t.status()
-	if status == h.status && began.Before(h.last) {
+	if status == h.status && !began.After(h.last) {
 		return false
 	}
 	if h.status == Up {
