@@ -1,0 +1,78 @@
+package relay
+
+import (
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+)
+
+func TestSelfSignedCertificate(t *testing.T) {
+	c := &config.Config{StateDir: t.TempDir(), Hostname: "relay.example.com"}
+	first, err := loadCertificate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := first.config.Certificates[0].Leaf
+	for _, name := range []string{"relay.example.com", "localhost", "127.0.0.1", "::1"} {
+		if err := leaf.VerifyHostname(name); err != nil {
+			t.Errorf("not for %s: %v", name, err)
+		}
+	}
+	if left := time.Until(first.expires); left < selfSignedRenew {
+		t.Errorf("expires in %v", left)
+	}
+	info, err := os.Stat(filepath.Join(c.StateDir, "tls", "self-signed.key"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's mode is %v, %v", info.Mode(), err)
+	}
+
+	again, err := loadCertificate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !sameLeaf(leaf, again.config.Certificates[0].Leaf) {
+		t.Error("a restart made another certificate: clients that pinned it are lost")
+	}
+	c.Hostname = "other.example.com"
+	renamed, err := loadCertificate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := renamed.config.Certificates[0].Leaf.VerifyHostname("other.example.com"); err != nil {
+		t.Errorf("the certificate did not follow the host name: %v", err)
+	}
+}
+
+func sameLeaf(a, b *x509.Certificate) bool { return a.Equal(b) }
+
+func TestCertificateErrorsNameTheFile(t *testing.T) {
+	dir := t.TempDir()
+	c := &config.Config{StateDir: dir, Hostname: "relay.example.com"}
+	if _, err := loadCertificate(c); err != nil {
+		t.Fatal(err)
+	}
+	good := filepath.Join(dir, "tls", "self-signed")
+	garbage := filepath.Join(dir, "garbage.pem")
+	if err := os.WriteFile(garbage, []byte("not PEM\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		why  string
+		tls  config.TLS
+		want string
+	}{
+		{"the file is not there", config.TLS{Certificate: dir + "/missing.crt", Key: good + ".key"}, "missing.crt"},
+		{"the file holds no certificate", config.TLS{Certificate: garbage, Key: good + ".key"}, "garbage.pem"},
+		{"the CA file holds none", config.TLS{ClientCA: garbage}, "tls.client_ca"},
+	} {
+		c.TLS = row.tls
+		if _, err := loadCertificate(c); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: %v, which does not name %s", row.why, err, row.want)
+		}
+	}
+}
