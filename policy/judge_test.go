@@ -45,7 +45,7 @@ func says(t *testing.T, reason string, err error, want string) {
 	}
 }
 
-// example is the policy of product.md and one for people.
+// example is the policy of the manual and one for people.
 var example = []config.Policy{
 	{
 		Match:      config.PolicyMatch{User: config.StringList{"billing"}},

@@ -75,7 +75,7 @@ func chain(zone dnstest.Zone, prefix string, length int) {
 
 func rulesZone() dnstest.Zone {
 	zone := dnstest.Zone{
-		// protocol.md's example.
+		// A name that is an alias of one with MX records.
 		"sh.example.net":      {"CNAME shmail.example.net"},
 		"shmail.example.net":  {"MX 10 shmail2.example.net", "MX 5 shmail.example.net", "A 192.0.2.5"},
 		"shmail2.example.net": {"A 192.0.2.6", "AAAA 2001:db8::6"},

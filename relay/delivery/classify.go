@@ -47,7 +47,7 @@ type ruling struct {
 }
 
 // classify is the one place that decides what a next hop's reply means for the
-// mail. It follows the table in docs/protocol.md; a zero reply is none at all (a
+// mail. docs/replies.md shows it as a table; a zero reply is none at all (a
 // closed connection, a timeout, something that is not SMTP), which is temporary.
 //
 // A smarthost differs from an MX host: it is ours to configure, and a fault of

@@ -36,14 +36,14 @@ func (r ruling) String() string {
 	return strings.Join(words, ", ")
 }
 
-// codes are all that protocol.md's table names, and the classes around them.
+// codes are all that RFC 5321 and its extensions name, and the classes around them.
 var codes = []int{
 	0, 211, 214, 220, 221, 235, 250, 251, 252, 334, 354, 421, 432, 450, 451, 452, 454, 455,
 	500, 501, 502, 503, 504, 521, 523, 530, 534, 535, 538, 550, 551, 552, 553, 554, 555, 556,
 }
 
 // TestEveryCodeAtEveryStage shows the whole table; a change in it is to be seen in
-// the golden file and compared with protocol.md.
+// the golden file and compared with docs/replies.md.
 func TestEveryCodeAtEveryStage(t *testing.T) {
 	var b strings.Builder
 	for _, who := range []struct {

@@ -19,7 +19,7 @@ var say = smtptest.Say
 // shut closes the connection without a word.
 var shut = smtptest.Do(smtptest.Action{Close: true})
 
-// TestReplies has one row for each row of protocol.md's table and stage that can
+// TestReplies has one row for each row of docs/replies.md and stage that can
 // be seen from outside: what becomes of two recipients when the first of two hosts
 // answers like that.
 func TestReplies(t *testing.T) {
