@@ -207,7 +207,7 @@ func (x *exchange) failed(err error) *smtp.SMTPError {
 	delay := s.srv.penalties.failed(s.addr, x.user, s.failures, time.Now())
 	_ = s.out.flush()
 	pause(s.srv.ctx.Done(), delay)
-	if s.failures >= s.srv.opt.MaxFailures {
+	if s.failures >= s.set.maxFailures {
 		s.out.reply(r)
 		return engineError(replyTooManyFailures)
 	}

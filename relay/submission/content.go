@@ -26,7 +26,7 @@ type contentClock struct {
 
 func (s *session) contentClock() contentClock {
 	c := contentClock{s: s}
-	if limit := s.srv.opt.Limits.MessageTimeout; limit > 0 {
+	if limit := s.set.limits.MessageTimeout; limit > 0 {
 		c.end = time.Now().Add(limit)
 	}
 	return c
@@ -34,7 +34,7 @@ func (s *session) contentClock() contentClock {
 
 // fill waits for more content.
 func (c *contentClock) fill() error {
-	deadline := time.Now().Add(c.s.srv.opt.Limits.DataTimeout)
+	deadline := time.Now().Add(c.s.set.limits.DataTimeout)
 	if !c.end.IsZero() && c.end.Before(deadline) {
 		deadline = c.end
 	}

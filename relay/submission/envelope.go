@@ -35,6 +35,7 @@ func (s *session) mailCommand(arg string) string {
 		s.refuse(replyNested)
 		return ""
 	}
+	s.refresh()
 	rest, ok := cutFold(arg, "FROM:")
 	if !ok {
 		s.refuse(reply(501, mail.EnhancedCode{5, 5, 4}, "Syntax: MAIL FROM:<address> [parameters]"))
@@ -88,7 +89,7 @@ func (s *session) rcptCommand(arg string) string {
 		return ""
 	}
 	if to.Domain.IsZero() {
-		to.Domain = s.srv.trace.domain // <postmaster> is ours (RFC 5321 4.5.1)
+		to.Domain = s.set.trace.domain // <postmaster> is ours (RFC 5321 4.5.1)
 	}
 	s.recipient = recipientArgs{mail.Recipient{Address: to.Address}}
 	if e := s.recipientParams(params); e != nil {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,12 +110,14 @@ func (in *fakeIncoming) Discard() {
 // fakeAuth knows one user, alice, whose password is "secret".
 type fakeAuth struct {
 	peer    error
-	patient bool // wrong passwords are the back end's fault, and cost no time
+	patient bool                          // wrong passwords are the back end's fault, and cost no time
+	client  atomic.Pointer[policy.Client] // the last that was asked about
 }
 
 var errWrongPassword = mail.Errorf(535, mail.EnhancedCode{5, 7, 8}, "Authentication credentials invalid")
 
 func (a *fakeAuth) Mechanisms(c *policy.Client, plaintext bool) []string {
+	a.client.Store(c)
 	if !plaintext {
 		return nil
 	}

@@ -14,6 +14,10 @@ const maxFrom = 100
 // names, comments, groups and obsolete routes are skipped. An element that holds
 // no address is added with what it holds as local part and no domain, so that no
 // sender pattern fits it: what can't be read is not allowed by accident.
+//
+// An address where a name belongs, as in "a@b.example <c@d.example>", is no name by
+// the grammar, and programs differ in which of the two they take for the author:
+// both are added. In quotes it is a name, whatever it looks like.
 func appendFrom(list []mail.Address, value string) []mail.Address {
 	for value != "" {
 		if len(list) >= maxFrom {
@@ -22,6 +26,7 @@ func appendFrom(list []mail.Address, value string) []mail.Address {
 		var element string
 		var more bool
 		element, value, more = cutElement(value)
+		list = appendUnquoted(list, element)
 		if spec, ok := addrSpec(element); ok {
 			list = append(list, parseSpec(spec))
 		} else if !more && value == "" {
@@ -83,9 +88,11 @@ func cutElement(s string) (element, rest string, more bool) {
 		case c == ']':
 			literal = false
 		case angle || literal:
-		case c == ':': // a group's name, which is no address
+		case c == ':' && !addressLike(b.String()): // a group's name
 			b.Reset()
 			continue
+		case c == ':':
+			return b.String(), s[i+1:], true
 		case c == ',' || c == ';':
 			return b.String(), s[i+1:], true
 		}
@@ -115,6 +122,49 @@ func addrSpec(element string) (string, bool) {
 		return spec, true
 	}
 	return element, element != ""
+}
+
+// appendUnquoted adds the address in front of the angle brackets of an element, if
+// there is one. More than one is none that could be allowed.
+func appendUnquoted(list []mail.Address, element string) []mail.Address {
+	start := angleAt(element)
+	if start < 0 || !addressLike(element[:start]) {
+		return list
+	}
+	name := unquoted(element[:start])
+	if strings.Count(name, "@") > 1 {
+		return append(list, mail.Address{Local: name})
+	}
+	for word := range strings.FieldsSeq(name) {
+		if strings.Contains(word, "@") {
+			list = append(list, parseSpec(word))
+		}
+	}
+	return list
+}
+
+// addressLike reports whether a display name has an at sign outside of quotes.
+func addressLike(name string) bool { return strings.Contains(unquoted(name), "@") }
+
+// unquoted leaves out what is in quotes.
+func unquoted(s string) string {
+	if !strings.Contains(s, `"`) {
+		return s
+	}
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+			b.WriteByte(' ')
+		case !quoted:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // angleAt returns where the first "<" outside of quotes is; -1 if nowhere.

@@ -39,9 +39,9 @@ func FuzzSession(f *testing.F) {
 		b.auth.patient = true
 	})
 	f.Fuzz(func(t *testing.T, script []byte, cut int, normalise bool) {
-		lst := b.Server.listeners[0]
+		lst := b.Server.sockets[0].now.Load()
 		if normalise {
-			lst = b.Server.listeners[1]
+			lst = b.Server.sockets[1].now.Load()
 		}
 		ours, theirs := net.Pipe()
 		defer ours.Close()
@@ -157,7 +157,7 @@ func definition(wire string) (content, rest string, complete bool) {
 // dripping makes a session that reads wire, step octets at a time.
 func dripping(wire []byte, step int) *session {
 	srv := New(Options{Hostname: "x", Limits: testLimits})
-	s := &session{srv: srv, lst: &listener{}, tx: &transaction{}}
+	s := &session{srv: srv, lst: &listener{}, set: srv.settings.Load(), tx: &transaction{}}
 	s.conn = &drip{wire: wire, step: step}
 	s.raw = s.conn
 	s.in.init(s.conn)

@@ -18,9 +18,10 @@ const (
 )
 
 // accept takes connections until the listener is closed.
-func (s *Server) accept(l *listener) {
+func (s *Server) accept(k *socket) {
 	for {
-		conn, err := l.Accept()
+		conn, err := k.Accept()
+		l := k.now.Load()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return

@@ -28,7 +28,7 @@ func (s *session) open() {
 		Kind: mail.EventConnect, Time: s.began, Listener: s.lst.name, Address: addrPort(s.remote),
 	})
 	if !s.lst.unix {
-		s.counted = s.srv.addresses.join(s.addr, s.srv.opt.Limits.MaxConnectionsPerAddress)
+		s.counted = s.srv.addresses.join(s.addr, s.set.limits.MaxConnectionsPerAddress)
 		if !s.counted && s.lst.conf.TLS != config.TLSImplicit {
 			s.rejected(replyTooManyFromAddress)
 			s.end(replyTooManyFromAddress)
@@ -50,13 +50,13 @@ func (s *session) open() {
 		s.end(replyTooManyOfIdentity)
 		return
 	}
-	s.out.reply(mail.Reply{Code: 220, Text: s.srv.hostname + " ESMTP Postrider"})
+	s.out.reply(mail.Reply{Code: 220, Text: s.set.hostname + " ESMTP Postrider"})
 }
 
 // meet notes what is known of the client before it says anything: at the
 // beginning, and again when TLS has begun.
 func (s *session) meet() {
-	s.client = policy.Client{Listener: s.lst.name, Remote: s.remote, TLS: s.tls}
+	s.client = policy.Client{Listener: s.lst.name, Remote: s.remote, TLS: s.tls, Certificate: s.shown}
 	if s.lst.unix {
 		s.client.Peer = peerOf(s.raw)
 	}
@@ -72,7 +72,7 @@ func (s *session) throughProxy() bool {
 		return true
 	}
 	proxied := proxyproto.NewConn(s.raw, proxyproto.WithPolicy(proxyproto.REQUIRE),
-		proxyproto.SetReadHeaderTimeout(s.srv.opt.Limits.CommandTimeout))
+		proxyproto.SetReadHeaderTimeout(s.set.limits.CommandTimeout))
 	header := proxied.ProxyHeader()
 	if header == nil {
 		s.srv.opt.Logger.Debug("no PROXY header from a proxy", "listener", s.lst.name, "remote", from)
@@ -96,16 +96,29 @@ func (s *session) handshake(c *tls.Config) bool {
 		return false
 	}
 	conn := tls.Server(s.conn, c)
-	_ = s.conn.SetDeadline(time.Now().Add(s.srv.opt.Limits.CommandTimeout))
-	if err := conn.Handshake(); err != nil {
+	_ = s.conn.SetDeadline(time.Now().Add(s.set.limits.CommandTimeout))
+	err := conn.Handshake()
+	if s.srv.opt.Handshake != nil {
+		s.srv.opt.Handshake(err)
+	}
+	if err != nil {
 		s.srv.opt.Logger.Debug("TLS handshake", "listener", s.lst.name, "remote", s.remoteText(), "error", err)
 		return false
 	}
 	state := conn.ConnectionState()
-	s.tls, s.conn = &state, conn
+	s.tls, s.conn, s.shown = &state, conn, certificateOf(c)
 	s.in.restart(conn)
 	s.out.conn = conn
 	return true
+}
+
+// certificateOf returns the certificate that handshakes with c show, in DER; nil
+// if that is not known beforehand.
+func certificateOf(c *tls.Config) []byte {
+	if len(c.Certificates) != 1 || c.GetCertificate != nil || c.GetConfigForClient != nil {
+		return nil
+	}
+	return c.Certificates[0].Certificate[0]
 }
 
 // startTLS answers STARTTLS. Everything received and learned in clear is
@@ -153,6 +166,7 @@ func (s *session) hello(verb, arg string) string {
 		s.refuse(replyHelloName)
 		return ""
 	}
+	s.refresh()
 	s.wasted(wasteNothing)
 	s.helo, s.esmtp = arg, verb == "EHLO"
 	if s.identity != nil {
@@ -161,7 +175,7 @@ func (s *session) hello(verb, arg string) string {
 	if s.esmtp {
 		s.out.expect(answer{text: s.capabilities()})
 	} else {
-		s.out.expect(answer{text: "250 " + s.srv.hostname + "\r\n"})
+		s.out.expect(answer{text: "250 " + s.set.hostname + "\r\n"})
 	}
 	return verb + " " + arg + "\r\n"
 }
@@ -177,7 +191,7 @@ func (s *session) capabilities() string {
 		}
 		b = append(b, "\r\n"...)
 	}
-	line(s.srv.hostname)
+	line(s.set.hostname)
 	line("PIPELINING")
 	size, recipients := s.limits(s.judge())
 	if size > 0 {

@@ -110,12 +110,12 @@ func (l engineLog) Println(v ...any) {
 // It serves one connection, and starts the goroutine for it.
 func (s *session) startEngine() {
 	engine := smtp.NewServer(s)
-	engine.Domain = s.srv.hostname
+	engine.Domain = s.set.hostname
 	engine.AllowInsecureAuth = true // whether AUTH may run is decided before it gets there
 	engine.EnableSMTPUTF8 = true
 	engine.MaxLineLength = 0 // lines are measured before they get there
 	engine.ErrorLog = engineLog{s}
-	_ = engine.Serve(&handout{conn: &guard{s}, addr: s.lst.Addr()})
+	_ = engine.Serve(&handout{conn: &guard{s}, addr: s.lst.addr})
 }
 
 // handout is a listener with one connection to give.

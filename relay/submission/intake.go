@@ -91,7 +91,7 @@ func (k *intake) pass(p []byte) {
 // checkHeader writes the header if it is there.
 func (k *intake) checkHeader() {
 	h := k.header
-	limit := int(k.s.srv.opt.Limits.MaxHeaderSize)
+	limit := int(k.s.set.limits.MaxHeaderSize)
 	switch {
 	case limit > 0 && (h.done && h.body > limit || !h.done && len(h.buf) > limit):
 		k.refuse(mail.Errorf(552, mail.EnhancedCode{5, 3, 4}, "Message header too big: at most %d octets", limit))
@@ -208,7 +208,7 @@ func (k *intake) putHeader() {
 		b = appendField(b, "Date", k.envelope.Arrival.Format(dateLayout))
 	}
 	if k.envelope.MessageID == "" {
-		k.envelope.MessageID = "<" + k.envelope.ID.String() + "@" + k.s.srv.trace.name + ">"
+		k.envelope.MessageID = "<" + k.envelope.ID.String() + "@" + k.s.set.trace.name + ">"
 		b = appendField(b, "Message-ID", k.envelope.MessageID)
 	}
 	if h.separated || h.body < len(h.buf) {

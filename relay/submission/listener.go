@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/postrider/postrider/internal/config"
@@ -16,50 +18,73 @@ import (
 
 const unixPrefix = "unix:"
 
-// listener is one open place where clients connect.
+// listener is one place where clients connect, as their sessions know it. But for
+// retired it does not change: a reload makes another one.
 type listener struct {
-	net.Listener
 	conf config.Listener
 	name string
 	unix bool
+	addr net.Addr
+	// retired is set when a reload has removed or changed it: its sessions end
+	// after the transaction that runs.
+	retired atomic.Bool
 }
 
-// listen opens a place. A socket file whose owner is gone is replaced; one that
-// answers, or any other file, is left alone.
-func listen(ctx context.Context, c config.Listener) (*listener, error) {
-	l := &listener{conf: c, name: c.Name}
+// socket is an open address, and the listener that is there now.
+type socket struct {
+	net.Listener
+	now atomic.Pointer[listener]
+}
+
+// newListener checks c once more: the configuration has been checked for this,
+// but an open relay is worth a second look.
+func newListener(c config.Listener, addr net.Addr) (*listener, error) {
+	l := &listener{conf: c, name: c.Name, unix: strings.HasPrefix(c.Address, unixPrefix), addr: addr}
 	if l.name == "" {
 		l.name = c.Address
 	}
-	if c.AllowInsecureAuth || c.Auth == config.AuthNone {
-		// The configuration has been checked for this; an open relay is worth
-		// a second look.
-		if !isLocal(c.Address) {
-			return nil, errors.New("auth: none and allow_insecure_auth are for loopback addresses and unix sockets")
-		}
+	switch {
+	case (c.AllowInsecureAuth || c.Auth == config.AuthNone) && !isLocal(c.Address):
+		return nil, errors.New("auth: none and allow_insecure_auth are for loopback addresses and unix sockets")
+	case c.Auth == config.AuthPeer && !l.unix:
+		return nil, errors.New("auth: peer is for unix sockets")
 	}
+	return l, nil
+}
+
+// is reports whether l is what c describes.
+func (l *listener) is(c config.Listener) bool { return reflect.DeepEqual(l.conf, c) }
+
+// listen opens a place. A socket file whose owner is gone is replaced; one that
+// answers, or any other file, is left alone.
+func listen(ctx context.Context, c config.Listener) (*socket, error) {
+	l, err := newListener(c, nil)
+	if err != nil {
+		return nil, err
+	}
+	k := new(socket)
+	k.now.Store(l)
 	var lc net.ListenConfig
-	var err error
-	path, unix := strings.CutPrefix(c.Address, unixPrefix)
-	if !unix {
-		if c.Auth == config.AuthPeer {
-			return nil, errors.New("auth: peer is for unix sockets")
+	if !l.unix {
+		if k.Listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
+			return nil, err
 		}
-		l.Listener, err = lc.Listen(ctx, "tcp", c.Address)
-		return l, err
+		l.addr = k.Addr()
+		return k, nil
 	}
-	l.unix = true
+	path := strings.TrimPrefix(c.Address, unixPrefix)
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	if l.Listener, err = lc.Listen(ctx, "unix", path); err != nil {
+	if k.Listener, err = lc.Listen(ctx, "unix", path); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, socketMode(c.Auth)); err != nil {
-		_ = l.Close()
+	l.addr = k.Addr()
+	if err := k.chmod(c.Auth); err != nil {
+		_ = k.Close()
 		return nil, err
 	}
-	return l, nil
+	return k, nil
 }
 
 // socketMode returns who may connect. Where each client says or shows who it is

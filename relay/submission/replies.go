@@ -13,6 +13,7 @@ import (
 // client's log.
 var (
 	replyShutdown           = reply(421, mail.EnhancedCode{4, 3, 2}, "Shutting down, try again later")
+	replyRetired            = reply(421, mail.EnhancedCode{4, 3, 2}, "Configuration has changed, connect again")
 	replyTooManyConnections = reply(421, mail.EnhancedCode{4, 3, 2}, "Too many connections, try again later")
 	replyTooManyFromAddress = reply(421, mail.EnhancedCode{4, 7, 0}, "Too many connections from your address, try again later")
 	replyTooManyOfIdentity  = reply(421, mail.EnhancedCode{4, 7, 0}, "Too many connections of this user, try again later")

@@ -1,7 +1,6 @@
 package submission
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
@@ -61,16 +59,17 @@ type Options struct {
 	TLS           func() *tls.Config
 	Authenticator func() policy.Authenticator
 	Judge         func() policy.Judge
-	Queue         Receiver
-	Recorder      mail.Recorder
-	Logger        *slog.Logger
+	// Handshake, if not nil, is told how each TLS handshake with a client ended.
+	Handshake func(error)
+	Queue     Receiver
+	Recorder  mail.Recorder
+	Logger    *slog.Logger
 }
 
 // Server is the SMTP front end.
 type Server struct {
 	opt       Options
-	hostname  string
-	trace     traceHost
+	settings  atomic.Pointer[settings]
 	addresses census[addressKey]
 	users     census[string]
 	penalties *penalties
@@ -84,10 +83,10 @@ type Server struct {
 	accepts  sync.WaitGroup // accept loops and farewells
 	running  sync.WaitGroup // sessions
 
-	mu        sync.Mutex // guards what follows
-	listeners []*listener
-	sessions  map[*session]struct{}
-	closed    bool
+	mu       sync.Mutex // guards what follows
+	sockets  []*socket  // in the order of the configuration
+	sessions map[*session]struct{}
+	closed   bool
 }
 
 // New makes a Server. It does nothing before Start.
@@ -95,19 +94,15 @@ func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.MaxFailures = cmp.Or(o.MaxFailures, 3)
-	o.Limits.CommandTimeout = cmp.Or(o.Limits.CommandTimeout, 5*time.Minute) // RFC 5321 4.5.3.2.7
-	o.Limits.DataTimeout = cmp.Or(o.Limits.DataTimeout, 3*time.Minute)
 	s := &Server{
 		opt:       o,
-		hostname:  o.Hostname,
 		addresses: newCensus[addressKey](),
 		users:     newCensus[string](),
-		trace:     newTraceHost(o.Hostname),
 		penalties: newPenalties(),
 		farewells: make(chan struct{}, maxFarewells),
 		sessions:  make(map[*session]struct{}),
 	}
+	s.settings.Store(newSettings(o.Hostname, o.Limits, o.MaxFailures))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -117,35 +112,35 @@ func New(o Options) *Server {
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.listeners != nil {
+	if s.closed || s.sockets != nil {
 		return errors.New("submission: started before")
 	}
-	var opened []*listener
+	var opened []*socket
 	for _, c := range s.opt.Listeners {
-		l, err := listen(ctx, c)
+		k, err := listen(ctx, c)
 		if err != nil {
 			for _, o := range opened {
 				_ = o.Close()
 			}
 			return fmt.Errorf("listener %s: %w", c.Address, err)
 		}
-		opened = append(opened, l)
+		opened = append(opened, k)
 	}
-	s.listeners = opened
-	for _, l := range opened {
-		s.accepts.Go(func() { s.accept(l) })
+	s.sockets = opened
+	for _, k := range opened {
+		s.accepts.Go(func() { s.accept(k) })
 	}
 	return nil
 }
 
-// Addrs returns the addresses of the listeners in the order of the options,
-// with the ports they really got. It is empty before Start.
+// Addrs returns the addresses of the listeners in the order of the
+// configuration, with the ports they really got. It is empty before Start.
 func (s *Server) Addrs() []net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	addrs := make([]net.Addr, len(s.listeners))
-	for i, l := range s.listeners {
-		addrs[i] = l.Addr()
+	addrs := make([]net.Addr, len(s.sockets))
+	for i, k := range s.sockets {
+		addrs[i] = k.Addr()
 	}
 	return addrs
 }
@@ -183,8 +178,8 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	s.draining.Store(true)
 	s.closed = true
-	for _, l := range s.listeners {
-		_ = l.Close()
+	for _, k := range s.sockets {
+		_ = k.Close()
 	}
 	for c := range s.sessions {
 		_ = c.raw.Close()
@@ -201,7 +196,7 @@ func (s *Server) enter(c *session) (mail.Reply, bool) {
 	if s.draining.Load() {
 		return replyShutdown, false
 	}
-	if limit := s.opt.Limits.MaxConnections; limit > 0 && len(s.sessions) >= limit {
+	if limit := c.set.limits.MaxConnections; limit > 0 && len(s.sessions) >= limit {
 		return replyTooManyConnections, false
 	}
 	s.sessions[c] = struct{}{}

@@ -19,6 +19,7 @@ import (
 type session struct {
 	srv *Server
 	lst *listener
+	set *settings
 	raw net.Conn // as accepted
 	// conn is raw, or TLS over it, or a PROXY connection over it.
 	conn   net.Conn
@@ -43,6 +44,7 @@ type session struct {
 	// What is known of the client.
 	client   policy.Client
 	tls      *tls.ConnectionState // nil in clear
+	shown    []byte               // our certificate under TLS, in DER
 	helo     string
 	esmtp    bool
 	identity *mail.Identity
@@ -61,7 +63,7 @@ type session struct {
 
 func newSession(srv *Server, l *listener, conn net.Conn) *session {
 	s := &session{srv: srv, lst: l, raw: conn, conn: conn, remote: conn.RemoteAddr(), began: time.Now()}
-	s.out.timeout = srv.opt.Limits.CommandTimeout
+	s.refresh()
 	return s
 }
 

@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"bytes"
 	"crypto/tls"
 	"strings"
 	"sync/atomic"
@@ -131,4 +132,28 @@ func TestHandshakeTimeout(t *testing.T) {
 		o.Limits.CommandTimeout = 50 * time.Millisecond
 	})
 	b.connect(t).closed()
+}
+
+// TestHandshakes: each is counted, with how it ended, and a back end is told the
+// certificate that was shown, for channel binding.
+func TestHandshakes(t *testing.T) {
+	ended := make(chan error, 1)
+	b := start(t, func(o *Options, _ *bench) { o.Handshake = func(err error) { ended <- err } })
+	c := b.dial(t)
+	c.do("EHLO x", "250-")
+	c.secure()
+	if err := <-ended; err != nil {
+		t.Errorf("a handshake that succeeded ended with %v", err)
+	}
+	c.do("EHLO x", "250-")
+	if got := b.auth.client.Load().Certificate; !bytes.Equal(got, testTLS.Certificates[0].Certificate[0]) {
+		t.Errorf("the back end was told of a certificate of %d octets", len(got))
+	}
+	broken := b.dial(t)
+	broken.do("EHLO x", "250-")
+	broken.do("STARTTLS", "220 ")
+	broken.send("this is no handshake\r\n")
+	if err := <-ended; err == nil {
+		t.Error("a handshake that failed ended with no error")
+	}
 }

@@ -31,7 +31,7 @@ func (s *session) appendReceived(b []byte, e *mail.Envelope) []byte {
 	b = append(b, "Received: from "...)
 	b = s.appendFrom(b)
 	b = append(b, "\r\n\tby "...)
-	b = append(b, s.srv.trace.name...)
+	b = append(b, s.set.trace.name...)
 	b = append(b, " (Postrider) with "...)
 	b = append(b, s.protocol(e.SMTPUTF8)...)
 	b = append(b, " id "...)

@@ -62,7 +62,7 @@ func (s *session) known() bool {
 
 // hold counts the session for its identity, unless that has too many.
 func (s *session) hold(id *mail.Identity) bool {
-	limit := s.srv.opt.Limits.MaxConnectionsPerIdentity
+	limit := s.set.limits.MaxConnectionsPerIdentity
 	if j := s.judge(); j != nil {
 		limit = least(limit, j.Connections(id))
 	}
@@ -92,7 +92,7 @@ func (s *session) judge() policy.Judge {
 
 // limits returns the size and number of recipients a message may have.
 func (s *session) limits(j policy.Judge) (size int64, recipients int) {
-	size, recipients = int64(s.srv.opt.Limits.MaxMessageSize), s.srv.opt.Limits.MaxRecipients
+	size, recipients = int64(s.set.limits.MaxMessageSize), s.set.limits.MaxRecipients
 	if j != nil && s.identity != nil {
 		z, n := j.Limits(s.identity)
 		size, recipients = least(size, z), least(recipients, n)
@@ -114,7 +114,7 @@ func (s *session) Mail(string, *smtp.MailOptions) (err error) {
 	defer s.caught(&err)
 	a := &s.sender
 	j := s.judge()
-	if most := int64(s.srv.opt.Limits.MaxMessageSize); most > 0 && a.size > most {
+	if most := int64(s.set.limits.MaxMessageSize); most > 0 && a.size > most {
 		return s.refuseMail(tooBig(most), a.from)
 	}
 	if j != nil {
@@ -139,7 +139,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) (err error) {
 	e := s.tx.envelope
 	rcpt := s.recipient.rcpt
 	s.tx.tried++
-	if n := s.srv.opt.Limits.MaxRecipients; n > 0 && len(e.Recipients) >= n {
+	if n := s.set.limits.MaxRecipients; n > 0 && len(e.Recipients) >= n {
 		return s.refuseRcpt(mail.Errorf(452, mail.EnhancedCode{4, 5, 3},
 			"Too many recipients: at most %d in one message; send the others in another", n), rcpt.Address)
 	}
@@ -159,7 +159,7 @@ func (s *session) refuseMail(err error, from mail.Path) error {
 
 // refuseRcpt does not count as waste what a long list of recipients may hold.
 func (s *session) refuseRcpt(err error, to mail.Address) error {
-	if s.tx.tried > s.srv.opt.Limits.MaxRecipients {
+	if s.tx.tried > s.set.limits.MaxRecipients {
 		s.wasted(wasteNothing)
 	}
 	return engineError(s.refusal(err, "RCPT", &s.tx.envelope.From, []mail.Address{to}))

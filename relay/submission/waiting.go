@@ -17,11 +17,14 @@ func (s *session) wake() {
 	}
 }
 
-// rest waits for input between transactions. It returns false if the server is
-// shutting down.
+// leaving reports whether the session has to end between transactions: the server
+// is shutting down, or the listener is not what it was.
+func (s *session) leaving() bool { return s.srv.draining.Load() || s.lst.retired.Load() }
+
+// rest waits for input between transactions, or returns errDraining.
 func (s *session) rest(deadline time.Time) error {
 	s.mu.Lock()
-	if s.srv.draining.Load() {
+	if s.leaving() {
 		s.mu.Unlock()
 		return errDraining
 	}
@@ -34,13 +37,13 @@ func (s *session) rest(deadline time.Time) error {
 	s.mu.Lock()
 	s.idle = false
 	s.mu.Unlock()
-	if err != nil && s.srv.draining.Load() {
+	if err != nil && s.leaving() {
 		return errDraining
 	}
 	return err
 }
 
-var errDraining = errors.New("shutting down")
+var errDraining = errors.New("draining")
 
 // fill waits for input until deadline; what waits to be sent goes first.
 func (s *session) fill(deadline time.Time) error {
@@ -61,7 +64,7 @@ const bareLFPatience = 2 * time.Second
 // line reads a line. A timeout or shutdown has been answered when it returns
 // io.EOF.
 func (s *session) line() (string, error) {
-	limits := &s.srv.opt.Limits
+	limits := &s.set.limits
 	if s.waste >= wasteLimit {
 		s.expel(replyNoProgress)
 		return "", io.EOF
@@ -98,11 +101,13 @@ func (s *session) line() (string, error) {
 // anyone to answer to, and returns io.EOF.
 func (s *session) interrupted(err error) error {
 	switch {
+	case errors.Is(err, errDraining) && !s.srv.draining.Load():
+		s.end(replyRetired)
 	case errors.Is(err, errDraining):
 		s.end(replyShutdown)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		_, lineErr := s.in.line()
-		limit := s.srv.opt.Limits.SessionTimeout
+		limit := s.set.limits.SessionTimeout
 		switch {
 		case lineErr == errBareLF:
 			s.expel(replyBareNewline)

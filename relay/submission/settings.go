@@ -1,0 +1,34 @@
+package submission
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+)
+
+// settings are what sessions go by besides the rules of policy. They do not
+// change; a reload makes others.
+type settings struct {
+	hostname    string
+	trace       traceHost
+	limits      config.Submission
+	maxFailures int
+}
+
+func newSettings(hostname string, limits config.Submission, maxFailures int) *settings {
+	limits.CommandTimeout = cmp.Or(limits.CommandTimeout, 5*time.Minute) // RFC 5321 4.5.3.2.7
+	limits.DataTimeout = cmp.Or(limits.DataTimeout, 3*time.Minute)
+	return &settings{
+		hostname:    hostname,
+		trace:       newTraceHost(hostname),
+		limits:      limits,
+		maxFailures: cmp.Or(maxFailures, 3),
+	}
+}
+
+// refresh takes the settings in force. They stay the same for a transaction.
+func (s *session) refresh() {
+	s.set = s.srv.settings.Load()
+	s.out.timeout = s.set.limits.CommandTimeout
+}
