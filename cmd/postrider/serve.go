@@ -37,6 +37,7 @@ func (p *program) serve(c *config.Config, log *eventlog.Log) error {
 	defer signal.Stop(signals)
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away must not end the relay
 
+	limitMemory(c)
 	if err := firstRun(c); err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ func (k *checker) general() {
 		k.hostPort("admin.address", c.Admin.Address)
 	}
 	k.positive("shutdown_timeout", c.ShutdownTimeout)
+	atLeast(k, "memory", c.Memory, 32<<20)
 }
 
 // positive checks a duration that must not be zero.

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +17,7 @@ func (k *checker) complete() {
 	for i := range c.Listeners {
 		c.Listeners[i].complete()
 	}
-	if c.Auth.UsersFile == "" && len(c.Auth.Certificates) == 0 {
+	if c.Auth.UsersFile == "" && len(c.Auth.Certificates) == 0 && c.wantsPasswords() {
 		c.Auth.UsersFile = filepath.Join(c.StateDir, "users")
 	}
 	for i := range c.Policies {
@@ -31,9 +32,18 @@ func (k *checker) complete() {
 	for i := range c.Routes {
 		k.completeRoute(index("routes", i), &c.Routes[i])
 	}
+	if !k.set("queue.memory") {
+		c.Queue.Memory = c.Memory * 3 / 8
+	}
 	if !k.set("retry.warn_after") && c.Retry.WarnAfter >= c.Retry.Lifetime {
 		c.Retry.WarnAfter = 0 // the default makes no sense beside so short a lifetime
 	}
+}
+
+// wantsPasswords reports whether a listener can't do without users. Where none
+// can, a users file that nobody named need not be there.
+func (c *Config) wantsPasswords() bool {
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Auth == AuthRequired })
 }
 
 func (l *Listener) complete() {

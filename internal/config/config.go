@@ -30,6 +30,8 @@ type Config struct {
 	Admin           Admin         `yaml:"admin"`
 	Log             Log           `yaml:"log"`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+	// Memory is what the whole process tries to get by with.
+	Memory Size `yaml:"memory"`
 
 	// Source is the file all this was read from; empty for the embedded default.
 	Source string `yaml:"-"`
@@ -104,13 +106,15 @@ type Retry struct {
 type Queue struct {
 	MaxBytes Size `yaml:"max_bytes"`
 	MinFree  Size `yaml:"min_free"`
-	// Memory is what the storage engine may use for caches and write buffers.
+	// Memory is what the storage engine may use for caches and write buffers:
+	// its part of Config.Memory where the file says nothing else.
 	Memory Size `yaml:"memory"`
 }
 
 // Admin is the HTTP listener for health and metrics.
 type Admin struct {
 	Address string `yaml:"address"` // empty: none
+	Pprof   bool   `yaml:"pprof"`   // profiles of the running process too
 }
 
 // LogFormat is how an event looks on stderr.

@@ -55,9 +55,10 @@ func defaults() *Config {
 			Lifetime:  5 * day,
 			WarnAfter: 4 * time.Hour,
 		},
-		Queue:           Queue{MaxBytes: 10 << 30, MinFree: 512 << 20, Memory: 24 << 20},
+		Queue:           Queue{MaxBytes: 10 << 30, MinFree: 512 << 20},
 		Admin:           Admin{Address: "127.0.0.1:8025"},
 		Log:             Log{Format: LogJSON, Level: LogInfo},
 		ShutdownTimeout: 25 * time.Second,
+		Memory:          64 << 20,
 	}
 }

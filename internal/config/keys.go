@@ -10,6 +10,7 @@ import (
 var describe = map[string]string{
 	"hostname":         "Our name in EHLO and in Received fields.",
 	"state_dir":        "Directory of the queue, the control socket and generated keys. It must survive a restart.",
+	"memory":           "What the process tries to get by with, its program text aside: a sidecar's share by default, `1GiB` and more for a hub. The storage engine's buffers and caches grow with it.",
 	"shutdown_timeout": "How long running transactions and deliveries may take to finish after SIGTERM.",
 
 	"listeners":                       "Places where clients connect; at least one.",
@@ -117,10 +118,11 @@ var describe = map[string]string{
 	"queue":           "Bounds of the queue.",
 	"queue.max_bytes": "Content that may wait; beyond: 452 4.3.1.",
 	"queue.min_free":  "Free space on the disk below which nothing is accepted: 452 4.3.1.",
-	"queue.memory":    "Memory of the storage engine for caches and write buffers.",
+	"queue.memory":    "The storage engine's part of `memory`, for caches and write buffers.",
 
 	"admin":         "Health and metrics over HTTP.",
 	"admin.address": "`host:port` to listen on; `\"\"` for none. There is no login: keep it inside.",
+	"admin.pprof":   "Serve profiles of the running process under `/debug/pprof/`, for `go tool pprof`. They show memory, so only for whom you trust.",
 
 	"log":        "What goes to stderr.",
 	"log.format": "`json`, `text`, or `postfix` (for tools that read Postfix's log).",
@@ -139,7 +141,7 @@ var otherwise = map[string]string{
 	"listeners[].bare_newlines":      "`refuse`",
 	"tls.certificate":                "self-signed, made in `state_dir`",
 	"tls.key":                        "self-signed, made in `state_dir`",
-	"auth.users_file":                "`users` in `state_dir`; none with `auth.certificates`",
+	"auth.users_file":                "`users` in `state_dir`; none with `auth.certificates`, or where no listener has `auth: required`",
 	"auth.certificates[].subject":    "required",
 	"auth.certificates[].identity":   "required",
 	"policies[].name":                "`policies[N]`, N counting from 0",
@@ -155,6 +157,7 @@ var otherwise = map[string]string{
 	"routes[].tls":                   "`verify` with a password, else `opportunistic`; MX delivery: `delivery.tls`",
 	"routes[].ca_file":               "the system's",
 	"routes[].concurrency":           "`delivery.destination_concurrency`",
+	"queue.memory":                   "3/8 of `memory`",
 	"dns.servers":                    "those of /etc/resolv.conf",
 }
 

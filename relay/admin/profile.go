@@ -1,0 +1,27 @@
+package admin
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"time"
+)
+
+// Samples of waiting are rare enough to cost nothing that can be measured.
+const (
+	mutexSample = 100                    // one of so many waits for a lock
+	blockSample = 100 * time.Microsecond // one wait for each so much time waited
+)
+
+// serveProfiles adds what `go tool pprof` reads. Profiles of waiting show what
+// was sampled since.
+func serveProfiles(mux *http.ServeMux) {
+	runtime.SetMutexProfileFraction(mutexSample)
+	runtime.SetBlockProfileRate(int(blockSample))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+}
