@@ -64,7 +64,9 @@ func listen(ctx context.Context, c config.Listener) (*socket, error) {
 	}
 	k := new(socket)
 	k.now.Store(l)
-	var lc net.ListenConfig
+	// Sessions have deadlines of their own; probes of the kernel would only cost
+	// four more system calls for each connection.
+	lc := net.ListenConfig{KeepAlive: -1}
 	if !l.unix {
 		if k.Listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
 			return nil, err
