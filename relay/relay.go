@@ -148,7 +148,7 @@ func (r *Relay) start(ctx context.Context) error {
 	}
 	if c.Admin.Address != "" {
 		ready := admin.Health{Ready: func(context.Context) error { return r.queue.Ready() }}
-		if r.admin, err = admin.Listen(c.Admin.Address, ready, r.metrics, r.logger); err != nil {
+		if r.admin, err = admin.Listen(c.Admin, ready, r.metrics, r.logger); err != nil {
 			return err
 		}
 	}

@@ -83,7 +83,8 @@ func needsRestart(old, now *config.Config) string {
 		{"auth.max_failures", old.Auth.MaxFailures, now.Auth.MaxFailures},
 		{"delivery.recipients_per_transaction", old.Delivery.RecipientsPerMessage, now.Delivery.RecipientsPerMessage},
 		{"queue.memory", old.Queue.Memory, now.Queue.Memory},
-		{"admin.address", old.Admin.Address, now.Admin.Address},
+		{"memory", old.Memory, now.Memory},
+		{"admin", old.Admin, now.Admin},
 	} {
 		if !reflect.DeepEqual(k.old, k.now) {
 			return k.key

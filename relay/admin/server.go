@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
 // probeTimeout bounds how long a readiness probe may take.
@@ -28,10 +30,10 @@ type Server struct {
 	done     chan struct{}
 }
 
-// Listen opens address ("host:port") for health and metrics, and serves it until
-// Stop.
-func Listen(address string, h Health, m *Metrics, log *slog.Logger) (*Server, error) {
-	l, err := net.Listen("tcp", address)
+// Listen opens c.Address for health and metrics, and for profiles if c says so,
+// and serves it until Stop.
+func Listen(c config.Admin, h Health, m *Metrics, log *slog.Logger) (*Server, error) {
+	l, err := net.Listen("tcp", c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("admin.address: %w", err)
 	}
@@ -45,6 +47,9 @@ func Listen(address string, h Health, m *Metrics, log *slog.Logger) (*Server, er
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4, Timeout: 30 * time.Second,
 	}))
+	if c.Pprof {
+		serveProfiles(mux)
+	}
 	s := &Server{listener: l, done: make(chan struct{}), http: http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 )
 
@@ -22,7 +23,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // listen starts a server on loopback; the test's end stops it.
 func listen(t *testing.T, h Health, m *Metrics) (url string) {
 	t.Helper()
-	s, err := Listen("127.0.0.1:0", h, m, quiet)
+	s, err := Listen(config.Admin{Address: "127.0.0.1:0"}, h, m, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func TestProbes(t *testing.T) {
 
 // A client that connects and says nothing must not keep Stop waiting.
 func TestStopIsBounded(t *testing.T) {
-	s, err := Listen("127.0.0.1:0", Health{}, NewMetrics(Build{}, Source{}), quiet)
+	s, err := Listen(config.Admin{Address: "127.0.0.1:0"}, Health{}, NewMetrics(Build{}, Source{}), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := Listen(l.Addr().String(), Health{}, NewMetrics(Build{}, Source{}), quiet); err == nil || !strings.Contains(err.Error(), "admin.address") {
+	if _, err := Listen(config.Admin{Address: l.Addr().String()}, Health{}, NewMetrics(Build{}, Source{}), quiet); err == nil || !strings.Contains(err.Error(), "admin.address") {
 		t.Errorf("an address in use: %v", err)
 	}
 }
@@ -244,5 +245,25 @@ func TestRefusedReloadShows(t *testing.T) {
 	m.Reloaded(nil)
 	if _, text := get(t, url+"/metrics"); !strings.Contains(text, name+"1\n") {
 		t.Error("a reload that was taken does not show")
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		s, err := Listen(config.Admin{Address: "127.0.0.1:0", Pprof: on}, Health{}, NewMetrics(Build{}, Source{}), quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		url := "http://" + s.Addr().String() + "/debug/pprof/"
+		for _, path := range []string{"", "heap?debug=1", "goroutine?debug=1", "block?debug=1", "mutex?debug=1", "allocs?debug=1"} {
+			code, body := get(t, url+path)
+			if on != (code == http.StatusOK) || !on && code != http.StatusNotFound {
+				t.Errorf("pprof %v: /%s: %d %.80s", on, path, code, body)
+			}
+		}
+		http.DefaultClient.CloseIdleConnections()
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
 	}
 }
