@@ -41,6 +41,8 @@ type Options struct {
 // Reloadable is the part of Options that may change while the queue runs. Nil and
 // zero fields leave things as they are.
 type Reloadable struct {
+	Hostname               string // with Postmaster
+	Postmaster             mail.Address
 	Router                 Router
 	Retry                  *config.Retry
 	Limits                 *config.Queue

@@ -15,13 +15,11 @@ import (
 // Queue keeps mail until it is delivered, returned, or an operator's. Its methods
 // are safe for concurrent use between Start and Stop.
 type Queue struct {
-	store      Store
-	deliverer  Deliverer
-	recorder   mail.Recorder
-	log        *slog.Logger
-	owner      string
-	hostname   string
-	postmaster mail.Address
+	store     Store
+	deliverer Deliverer
+	recorder  mail.Recorder
+	log       *slog.Logger
+	owner     string
 
 	recipientsPerDelivery int
 	bulkAbove             int
@@ -31,6 +29,7 @@ type Queue struct {
 	space     space
 	unsettled unsettled
 
+	author atomic.Pointer[author]
 	retry  atomic.Pointer[retryPlan]
 	router atomic.Pointer[Router]
 	table  atomic.Uint64 // generation of the route table
@@ -72,7 +71,7 @@ func New(store Store, o Options) *Queue {
 	o.setDefaults()
 	q := &Queue{
 		store: store, deliverer: o.Deliverer, recorder: o.Recorder, log: o.Logger,
-		owner: o.Owner, hostname: o.Hostname, postmaster: o.Postmaster,
+		owner:                 o.Owner,
 		recipientsPerDelivery: o.RecipientsPerDelivery, bulkAbove: o.BulkAbove,
 		clock: newClock(o.Wall),
 		moved: make(chan struct{}, 1), stop: make(chan struct{}),
@@ -80,6 +79,7 @@ func New(store Store, o Options) *Queue {
 	q.unsettled.wake = make(chan struct{}, 1)
 	q.space.store, q.space.log = store, o.Logger
 	q.space.limits.Store(&o.Limits)
+	q.author.Store(&author{o.Hostname, o.Postmaster})
 	q.retry.Store(&retryPlan{o.Retry})
 	q.router.Store(&o.Router)
 	q.rules.Store(new([]HoldRule))
@@ -193,6 +193,9 @@ func (q *Queue) await(ctx context.Context, idle <-chan struct{}) error {
 // Reload puts new settings in force. With a new route table waiting deliveries
 // are moved to the destinations they belong to now, in the background.
 func (q *Queue) Reload(r Reloadable) {
+	if r.Hostname != "" {
+		q.author.Store(&author{r.Hostname, r.Postmaster})
+	}
 	if r.Retry != nil {
 		q.retry.Store(&retryPlan{*r.Retry})
 	}

@@ -89,12 +89,19 @@ func (q *Queue) appendReported(list []bounce.Recipient, kind bounce.Kind, e *mai
 	return append(list, b)
 }
 
+// author is whom reports come from.
+type author struct {
+	hostname   string
+	postmaster mail.Address
+}
+
 func (q *Queue) addReport(s *settlement, kind bounce.Kind, about []bounce.Recipient, now time.Time) {
 	if len(about) == 0 {
 		return
 	}
+	from := q.author.Load()
 	s.reports = append(s.reports, &bounce.Report{
-		Kind: kind, ReportingMTA: q.hostname, Postmaster: q.postmaster,
+		Kind: kind, ReportingMTA: from.hostname, Postmaster: from.postmaster,
 		Envelope: s.envelope, Recipients: about, Time: now,
 	})
 }
@@ -123,7 +130,7 @@ func (q *Queue) stageReport(r *bounce.Report, original Content) (born, error) {
 		return born{}, err
 	}
 	id := mail.NewID(q.clock.now())
-	r.MessageID = "<" + id.String() + "@" + q.hostname + ">"
+	r.MessageID = "<" + id.String() + "@" + r.ReportingMTA + ">"
 	e, err := r.Compose(stage, original, original.Size())
 	if err != nil {
 		stage.Discard()

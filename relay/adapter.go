@@ -2,9 +2,11 @@ package relay
 
 import (
 	"context"
+	"time"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/relay/admin"
 	"github.com/postrider/postrider/relay/submission"
 	"github.com/postrider/postrider/routing"
 )
@@ -32,7 +34,8 @@ func (d destinations) Destination(e *mail.Envelope, rcpt mail.Address) queue.Des
 
 // receiver lets sessions put messages into the queue.
 type receiver struct {
-	queue *queue.Queue
+	queue   *queue.Queue
+	metrics *admin.Metrics
 }
 
 func (r receiver) Receive(ctx context.Context) (submission.Incoming, error) {
@@ -40,11 +43,12 @@ func (r receiver) Receive(ctx context.Context) (submission.Incoming, error) {
 	if err != nil {
 		return nil, err
 	}
-	return incoming{in}, nil
+	return incoming{in, r.metrics}, nil
 }
 
 type incoming struct {
 	*queue.Incoming
+	metrics *admin.Metrics
 }
 
 func (in incoming) Commit(ctx context.Context, e *mail.Envelope, d submission.Disposition) error {
@@ -52,5 +56,10 @@ func (in incoming) Commit(ctx context.Context, e *mail.Envelope, d submission.Di
 	if d == submission.Capture {
 		disposition = queue.Capture
 	}
-	return in.Incoming.Commit(ctx, e, disposition)
+	began := time.Now()
+	err := in.Incoming.Commit(ctx, e, disposition)
+	if err == nil {
+		in.metrics.Committed(time.Since(began))
+	}
+	return err
 }

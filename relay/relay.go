@@ -70,7 +70,7 @@ func Open(o Options) (*Relay, error) {
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state directory: %w", err)
 	}
-	rules, err := newRules(c, r.carried)
+	rules, err := newRules(c, r.carried, r.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func Open(o Options) (*Relay, error) {
 	r.queue = queue.New(r.spool, queue.Options{
 		Owner:                  c.Hostname,
 		Hostname:               c.Hostname,
-		Postmaster:             mail.Address{Local: "postmaster", Domain: hostDomain(c.Hostname)},
+		Postmaster:             postmaster(c.Hostname),
 		Router:                 destinations{rules.table},
 		Deliverer:              r.courier,
 		Recorder:               recorder,
@@ -110,21 +110,22 @@ func Open(o Options) (*Relay, error) {
 		TLS:           func() *tls.Config { return r.rules.Load().certificate.config },
 		Authenticator: func() policy.Authenticator { return r.rules.Load().authenticator },
 		Judge:         func() policy.Judge { return r.rules.Load().policy },
-		Queue:         receiver{r.queue},
+		Handshake:     func(err error) { r.metrics.Handshake("server", err) },
+		Queue:         receiver{r.queue, r.metrics},
 		Recorder:      recorder,
 		Logger:        r.logger,
 	})
 	return r, nil
 }
 
-// hostDomain returns the domain of the relay's own addresses. The configuration
-// has been checked: a host name is a domain.
-func hostDomain(hostname string) mail.Domain {
+// postmaster returns the relay's own address. The configuration has been checked:
+// a host name is a domain.
+func postmaster(hostname string) mail.Address {
 	d, err := mail.ParseDomain(hostname)
 	if err != nil {
-		return mail.MustParseDomain("localhost")
+		d = mail.MustParseDomain("localhost")
 	}
-	return d
+	return mail.Address{Local: "postmaster", Domain: d}
 }
 
 // Start runs the relay until Stop. After an error it has been stopped.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/relay/delivery"
+	"github.com/postrider/postrider/relay/submission"
 )
 
 // Reload reads the configuration and everything it refers to anew and puts it in
@@ -35,10 +37,17 @@ func (r *Relay) reload() error {
 	if key := needsRestart(old.config, c); key != "" {
 		return fmt.Errorf("%s has changed, which only a restart can put in force", key)
 	}
-	rules, err := newRules(c, r.carried)
+	rules, err := newRules(c, r.carried, r.logger)
 	if err != nil {
 		return err
 	}
+	admit, err := r.submission.Prepare(context.Background(), submission.Reloadable{
+		Hostname: c.Hostname, Listeners: c.Listeners, Limits: c.Submission, MaxFailures: c.Auth.MaxFailures,
+	})
+	if err != nil {
+		return err
+	}
+	// From here on nothing fails.
 	retired := r.network
 	if !sameNetwork(old.config, c) {
 		r.network = newNetwork(c, r.metrics, r.logger)
@@ -47,12 +56,15 @@ func (r *Relay) reload() error {
 	r.log.Apply(c.Log)
 	r.courier.Reload(r.settings(rules))
 	r.queue.Reload(queue.Reloadable{
+		Hostname:               c.Hostname,
+		Postmaster:             postmaster(c.Hostname),
 		Router:                 destinations{rules.table},
 		Retry:                  &c.Retry,
 		Limits:                 &c.Queue,
 		Workers:                c.Delivery.Concurrency,
 		DestinationConcurrency: c.Delivery.DestinationConcurrency,
 	})
+	admit() // last: who comes in by a new listener meets the new rules
 	if retired != r.network {
 		// An attempt that is just asking is answered "try again".
 		retired.close()
@@ -76,11 +88,7 @@ func needsRestart(old, now *config.Config) string {
 		key      string
 		old, now any
 	}{
-		{"hostname", old.Hostname, now.Hostname},
 		{"state_dir", old.StateDir, now.StateDir},
-		{"listeners", old.Listeners, now.Listeners},
-		{"submission", old.Submission, now.Submission},
-		{"auth.max_failures", old.Auth.MaxFailures, now.Auth.MaxFailures},
 		{"delivery.recipients_per_transaction", old.Delivery.RecipientsPerMessage, now.Delivery.RecipientsPerMessage},
 		{"queue.memory", old.Queue.Memory, now.Queue.Memory},
 		{"memory", old.Memory, now.Memory},

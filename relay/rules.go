@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/policy"
@@ -25,14 +26,18 @@ type carried struct {
 	passwords *policy.Passwords
 }
 
-// newRules builds all of c, or returns the first thing that is wrong with it.
-func newRules(c *config.Config, carry carried) (*rules, error) {
+// newRules builds all of c, or returns the first thing that is wrong with it. What
+// is odd and no error goes to the log.
+func newRules(c *config.Config, carry carried, log *slog.Logger) (*rules, error) {
 	r := &rules{config: c}
 	var err error
 	if r.certificate, err = loadCertificate(c); err != nil {
 		return nil, err
 	}
-	r.authenticator, err = policy.NewAuthenticator(policy.AuthOptions{Auth: c.Auth, Passwords: carry.passwords})
+	r.authenticator, err = policy.NewAuthenticator(policy.AuthOptions{
+		Auth: c.Auth, Passwords: carry.passwords,
+		Warn: func(message string) { log.Warn(message) },
+	})
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
