@@ -60,9 +60,9 @@ func (p *Policy) find(id *mail.Identity) *rule {
 			return r
 		}
 	}
-	own := &rule{senders: []pattern{}, verdict: anything.verdict}
+	own := &rule{senders: []mail.Pattern{}, verdict: anything.verdict}
 	if a, err := mail.ParseAddress(id.Name); err == nil && !a.Domain.IsZero() {
-		own.senders = append(own.senders, exactly(a))
+		own.senders = append(own.senders, mail.ExactPattern(a))
 	}
 	return own
 }

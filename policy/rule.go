@@ -13,13 +13,13 @@ import (
 // rule is one entry of policies, ready to be asked.
 type rule struct {
 	name        string // empty for what applies where no entry does
-	users       []glob
+	users       []mail.Glob
 	groups      []string
 	listeners   []string
 	networks    []netip.Prefix
-	senders     []pattern // nil: any
-	allow, deny []pattern // allow nil: any
-	size        int64     // octets; 0: any
+	senders     []mail.Pattern // nil: any
+	allow, deny []mail.Pattern // allow nil: any
+	size        int64          // octets; 0: any
 	recipients  int
 	connections int
 	messages    quota
@@ -46,7 +46,7 @@ func newRule(p config.Policy) (*rule, error) {
 		},
 	}
 	for _, u := range p.Match.User {
-		r.users = append(r.users, newGlob(u))
+		r.users = append(r.users, mail.NewGlob(u))
 	}
 	for _, n := range p.Match.Network {
 		// Clients' addresses are compared unmapped.
@@ -110,7 +110,7 @@ func (r *rule) matches(id *mail.Identity) bool {
 
 func (r *rule) isUser(name string) bool {
 	for _, u := range r.users {
-		if u.covers(name, strings.HasPrefix) {
+		if u.Match(name) {
 			return true
 		}
 	}
@@ -137,21 +137,47 @@ func (r *rule) title() string {
 }
 
 // listed writes patterns for a reply, as many as fit a line (RFC 5321 4.5.3.1.5).
-func listed(patterns []pattern) string {
+func listed(patterns []mail.Pattern) string {
 	const most = 200 // octets
 	var b strings.Builder
 	for i, p := range patterns {
-		if i > 0 && b.Len()+len(p.text) > most {
+		text := p.String()
+		if i > 0 && b.Len()+len(text) > most {
 			fmt.Fprintf(&b, " and %d more", len(patterns)-i)
 			break
 		}
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(p.text)
+		b.WriteString(text)
 	}
 	if b.Len() == 0 {
 		return "nothing"
 	}
 	return b.String()
+}
+
+func parsePatterns(list []string) ([]mail.Pattern, error) {
+	if list == nil {
+		return nil, nil
+	}
+	patterns := make([]mail.Pattern, 0, len(list))
+	for _, s := range list {
+		p, err := mail.ParsePattern(s)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, nil
+}
+
+// coveredBy reports whether one of patterns covers a.
+func coveredBy(patterns []mail.Pattern, a mail.Address) bool {
+	for i := range patterns {
+		if patterns[i].Match(a) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,8 @@
 package routing
 
 import (
+	"fmt"
+
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 )
@@ -12,8 +14,8 @@ type Route struct {
 	// login or certificate is the route's fault and never the message's.
 	Smarthost bool
 
-	domains    []domainPattern
-	senders    []addressPattern
+	domains    []mail.DomainPattern
+	senders    []mail.Pattern
 	identities []string
 	listeners  []string
 }
@@ -36,16 +38,16 @@ func newRoute(c config.Route) (*Route, error) {
 		listeners:  c.Match.Listener,
 	}
 	for _, text := range c.Match.RecipientDomain {
-		p, err := parseDomainPattern(text)
+		p, err := mail.ParseDomainPattern(text)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("recipient_domain %q: %w", text, err)
 		}
 		r.domains = append(r.domains, p)
 	}
 	for _, text := range c.Match.Sender {
-		p, err := parseAddressPattern(text)
+		p, err := mail.ParsePattern(text)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("sender: %w", err)
 		}
 		r.senders = append(r.senders, p)
 	}

@@ -89,9 +89,9 @@ const (
 // if all do.
 func (r *Route) mismatch(e *mail.Envelope, rcpt mail.Address) string {
 	switch {
-	case len(r.domains) > 0 && !slices.ContainsFunc(r.domains, func(p domainPattern) bool { return p.match(rcpt.Domain) }):
+	case len(r.domains) > 0 && !slices.ContainsFunc(r.domains, func(p mail.DomainPattern) bool { return p.Match(rcpt.Domain) }):
 		return keyDomain
-	case len(r.senders) > 0 && !slices.ContainsFunc(r.senders, func(p addressPattern) bool { return p.match(e.From.Address) }):
+	case len(r.senders) > 0 && !slices.ContainsFunc(r.senders, func(p mail.Pattern) bool { return p.Match(e.From.Address) }):
 		return keySender
 	case len(r.identities) > 0 && !slices.Contains(r.identities, e.Identity.Name):
 		return keyIdentity

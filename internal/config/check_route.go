@@ -79,11 +79,11 @@ func (k *checker) credentials(at string, r *Route) {
 
 func (k *checker) routeMatch(at string, m *RouteMatch) {
 	for i, d := range m.RecipientDomain {
-		if _, err := mail.ParseDomain(strings.TrimPrefix(d, ".")); err != nil {
+		if _, err := mail.ParseDomainPattern(d); err != nil {
 			k.fault(index(at+".recipient_domain", i), "%q is not a domain such as example.com, or .example.com for its subdomains", d)
 		}
 	}
-	k.patterns(at+".sender", CheckPattern, m.Sender)
+	k.patterns(at+".sender", checkPattern, m.Sender)
 	k.knownListeners(at+".listener", m.Listener)
 }
 

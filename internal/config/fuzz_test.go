@@ -69,7 +69,7 @@ func FuzzValues(f *testing.F) {
 				t.Errorf("%v: %q is %v, printed %q, which is %v, %v", typ, text, v, printed, again, err)
 			}
 		}
-		_ = CheckPattern(text)
+		_ = checkPattern(text)
 		_ = (&Smarthost{URL: text}).parseURL()
 	})
 }

@@ -1,4 +1,4 @@
-package policy
+package mail
 
 import (
 	"strings"
@@ -8,26 +8,36 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// glob is a text in which "*" stands for any octets or none: the parts between
-// the stars. One part means that there is no star.
-type glob []string
+// Glob is a text in which "*" stands for any octets or none. The zero Glob
+// matches nothing.
+type Glob struct {
+	parts []string // between the stars; one part means that there is no star
+}
 
-func newGlob(s string) glob { return strings.Split(s, "*") }
+// NewGlob reads a text with stars. There is no way to write a star that stands
+// for itself.
+func NewGlob(s string) Glob { return Glob{strings.Split(s, "*")} }
 
-// covers matches the parts in turn: the first at the beginning, the last at the
+// Match reports whether s is such a text, octet for octet.
+func (g Glob) Match(s string) bool { return g.match(s, strings.HasPrefix) }
+
+// match takes the parts in turn: the first at the beginning, the last at the
 // end, those between wherever they come first. It never goes back, so the time is
 // bounded by the product of both lengths. prefix says whether a text begins with
-// a part of g.
-func (g glob) covers(s string, prefix func(s, part string) bool) bool {
-	first, last := g[0], g[len(g)-1]
-	if len(g) == 1 {
+// a part.
+func (g Glob) match(s string, prefix func(s, part string) bool) bool {
+	if len(g.parts) == 0 {
+		return false
+	}
+	first, last := g.parts[0], g.parts[len(g.parts)-1]
+	if len(g.parts) == 1 {
 		return len(s) == len(first) && prefix(s, first)
 	}
 	if len(s) < len(first)+len(last) || !prefix(s, first) || !prefix(s[len(s)-len(last):], last) {
 		return false
 	}
 	s = s[len(first) : len(s)-len(last)]
-	for _, part := range g[1 : len(g)-1] {
+	for _, part := range g.parts[1 : len(g.parts)-1] {
 		for !prefix(s, part) {
 			if s == "" {
 				return false
@@ -68,15 +78,6 @@ func fold(s string) string {
 	return folded
 }
 
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
 // foldUTF8 folds s unless it is ASCII, which hasFoldedPrefix compares without a
 // copy.
 func foldUTF8(s string) string {
@@ -84,4 +85,13 @@ func foldUTF8(s string) string {
 		return s
 	}
 	return fold(s)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }

@@ -1,10 +1,8 @@
-package policy
+package mail
 
 import (
 	"strings"
 	"testing"
-
-	"github.com/postrider/postrider/internal/mail"
 )
 
 func TestPatterns(t *testing.T) {
@@ -62,14 +60,58 @@ func TestPatterns(t *testing.T) {
 		{"postmaster somewhere", "postmaster", "postmaster@example.com", false},
 		{"one name anywhere", "noreply@*", "noreply@x.example", true},
 		{"another name anywhere", "noreply@*", "reply@x.example", false},
+		{"any address has postmaster in it", "*@*", "postmaster", true},
+		{"the null reverse-path is no address", "*@*", "", false},
+		{"the null reverse-path has no local part that is any", "*@example.com", "", false},
+		{"everything has the null reverse-path in it", "*", "", true},
+		{"the null reverse-path", "<>", "", true},
+		{"the null reverse-path and nothing else", "<>", "a@example.com", false},
 	} {
-		p, err := parsePattern(row.pattern)
+		p, err := ParsePattern(row.pattern)
 		if err != nil {
 			t.Errorf("%s: %v", row.reason, err)
 			continue
 		}
-		if got := p.covers(mail.MustParseAddress(row.address)); got != row.want {
+		if got := p.Match(parseOrNull(row.address)); got != row.want {
 			t.Errorf("%s: %s covers %s: %v", row.reason, row.pattern, row.address, got)
+		}
+	}
+}
+
+// parseOrNull reads an address; nothing is the null reverse-path's.
+func parseOrNull(s string) (a Address) {
+	if s != "" {
+		a = MustParseAddress(s)
+	}
+	return a
+}
+
+func TestDomainPatterns(t *testing.T) {
+	for _, row := range []struct {
+		reason, pattern, domain string
+		want                    bool
+	}{
+		{"that domain, in any case", "Example.COM", "example.com", true},
+		{"no subdomain", "example.com", "sub.example.com", false},
+		{"below", ".example.com", "sub.example.com", true},
+		{"far below", ".example.com", "a.b.example.com", true},
+		{"not itself", ".example.com", "example.com", false},
+		{"no longer name", ".example.com", "badexample.com", false},
+		{"U-labels", ".b\u00fccher.example", "x.xn--bcher-kva.example", true},
+		{"a literal", "[192.0.2.1]", "[192.0.2.1]", true},
+	} {
+		p, err := ParseDomainPattern(row.pattern)
+		if err != nil {
+			t.Errorf("%s: %v", row.reason, err)
+			continue
+		}
+		if got := p.Match(MustParseDomain(row.domain)); got != row.want {
+			t.Errorf("%s: %s matches %s: %v", row.reason, row.pattern, row.domain, got)
+		}
+	}
+	for _, bad := range []string{"", ".", "*.example.com", "..example.com", "a..b", ".[192.0.2.1]"} {
+		if _, err := ParseDomainPattern(bad); err == nil {
+			t.Errorf("%q is taken for a pattern of domains", bad)
 		}
 	}
 }
@@ -89,9 +131,10 @@ func TestBadPatterns(t *testing.T) {
 		{"two at signs", "a@b@example.com", "malformed domain"},
 		{"subdomains of a literal", "*@*.[192.0.2.1]", "malformed domain"},
 		{"angle brackets", "<a@example.com>", "malformed address"},
+		{"a quoted local part without a domain", `"a b"`, "needs a domain"},
 		{"a long local part", strings.Repeat("a", 65) + "@example.com", "64 octets"},
 	} {
-		if _, err := parsePattern(row.pattern); err == nil || !strings.Contains(err.Error(), row.want) {
+		if _, err := ParsePattern(row.pattern); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got %v, want %q", row.reason, err, row.want)
 		}
 	}
@@ -103,22 +146,22 @@ func FuzzPattern(f *testing.F) {
 		f.Add(s, "M\u00fcller@b\u00fccher.example")
 	}
 	f.Fuzz(func(t *testing.T, text, address string) {
-		p, err := parsePattern(text)
+		p, err := ParsePattern(text)
 		if err != nil {
 			return
 		}
-		a, err := mail.ParseAddress(address)
+		a, err := ParseAddress(address)
 		if err != nil {
 			return
 		}
-		covered := p.covers(a)
-		if !strings.Contains(text, "*") && covered && isASCII(a.Local) != isASCII(p.local[0]) {
+		covered := p.Match(a)
+		if !strings.Contains(text, "*") && covered && isASCII(a.Local) != isASCII(p.local.parts[0]) {
 			t.Errorf("%q covers the look-alike %q", text, address)
 		}
-		if e := exactly(a); !e.covers(a) {
+		if e := ExactPattern(a); !e.Match(a) {
 			t.Errorf("%q does not cover itself", address)
 		}
-		if upper := (mail.Address{Local: strings.ToUpper(a.Local), Domain: a.Domain}); isASCII(a.Local) && p.covers(upper) != covered {
+		if upper := (Address{Local: strings.ToUpper(a.Local), Domain: a.Domain}); isASCII(a.Local) && p.Match(upper) != covered {
 			t.Errorf("%q: case of %q makes a difference", text, address)
 		}
 	})
