@@ -109,6 +109,10 @@ type Attempt struct {
 	Pending []int
 	// Content is read with ReadAt only, by as many as like. The queue closes it.
 	Content Content
+	// Opening ends, before the context given to Deliver does, when no transaction
+	// is to begin any more: those that run may finish, all else is to be given
+	// up. Nil is that context.
+	Opening context.Context
 }
 
 // Content is a message's content. Close frees what ReadAt needs.
@@ -137,6 +141,9 @@ type Outcome struct {
 	Event mail.Event
 	// InDoubt names the host that took the whole content and never answered.
 	InDoubt string
+	// Wait, if it is positive, says that nothing was tried: the destination is to
+	// get nothing for so long, because its pace is used up. All else is void.
+	Wait time.Duration
 }
 
 // Result is what became of one recipient in an attempt.
@@ -172,12 +179,14 @@ type Fault uint8
 // Faults. NoFault: the next hop works, whatever it said about the recipients.
 // Throttled: it works and asks for less (421, 4yz to the connection, too many
 // connections). Unreachable: no host of the destination could be used; one probe
-// at a time until one can. RouteFault: a smarthost route is broken by
+// at a time until one can. SenderRefused: a smarthost takes no mail from this
+// reverse-path, see senders. RouteFault: a smarthost route is broken by
 // configuration (login refused, TLS not verifiable, quota): it is suspended,
 // expiry waits, nothing bounces.
 const (
 	NoFault Fault = iota
 	Throttled
 	Unreachable
+	SenderRefused
 	RouteFault
 )

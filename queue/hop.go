@@ -15,6 +15,7 @@ type hop struct {
 	credit  [len(weights)]int
 	running int
 	health  health
+	senders senders
 	inRing  [len(turnWeights)]bool // in scheduler.rings
 	alarm   alarm
 	idle    time.Time // since when it has had nothing; zero if it has

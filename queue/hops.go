@@ -2,18 +2,66 @@ package queue
 
 import "time"
 
-// observe takes note of how an attempt at h went that began at the given time.
-func (s *scheduler) observe(h *hop, t trouble, took bool, began time.Time) (status Status, next time.Time, news bool) {
+// observed is what an attempt has changed about a destination.
+type observed struct {
+	status Status
+	next   time.Time // when it is tried again, if it is not Up
+	news   bool      // status is another than before
+	// refused and taken say that the sender is, and was not before.
+	refused, taken bool
+}
+
+// observe takes note of how an attempt at h went, with mail from sender, that
+// began at the given time.
+func (s *scheduler) observe(h *hop, t trouble, sender string, took bool, began time.Time) (o observed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if took && sender != nullSender {
+		o.taken = h.senders.take(sender)
+	}
+	bySender := t.fault == SenderRefused
+	if bySender {
+		var nobody bool
+		o.refused, nobody = h.senders.refuse(sender, t, s.now(), s.plan())
+		t.fault = NoFault // the smarthost works, for others
+		if nobody {
+			t.fault = RouteFault
+		}
+	}
 	if t.fault == NoFault {
-		news = h.health.works(took, s.bound)
+		o.news = h.health.works(took, s.bound)
 	} else {
-		news = h.health.suffers(t, began, s.now(), s.plan())
+		o.news = h.health.suffers(t, began, s.now(), s.plan())
 		h.dropFresh() // others have more use for the memory
+		if bySender && len(h.senders.refused) < severalSenders {
+			h.health.next = s.now() // another sender's mail may be taken
+		}
 	}
 	s.arm(h)
-	return h.health.status, h.health.next, news
+	o.status, o.next = h.health.status, h.health.next
+	return o
+}
+
+// nullSender is the reverse-path of reports, which smarthosts take from everyone:
+// it says nothing about whom they know.
+const nullSender = "<>"
+
+// aside is senders.aside at h.
+func (s *scheduler) aside(h *hop, sender string, now time.Time) *refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.senders.aside(sender, now)
+}
+
+// pause gives d, which was not tried, back to the schedule as it is, and starts
+// nothing at h before the given time.
+func (s *scheduler) pause(h *hop, d *Delivery, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h.health.next = later(h.health.next, until)
+	delete(s.claimed, d.DeliveryKey)
+	s.insert(d, nil)
+	s.arm(h)
 }
 
 // leave ends an attempt.
@@ -98,7 +146,24 @@ func (s *scheduler) probe(d Destination) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h := s.hops[d]; h != nil {
-		h.health.next = s.now()
-		s.arm(h)
+		s.probeHop(h)
 	}
+}
+
+// probeSuspended ends the pauses of all suspended destinations: what was wrong
+// with them may have been mended.
+func (s *scheduler) probeSuspended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.hops {
+		if h.health.status == Suspended {
+			s.probeHop(h)
+		}
+	}
+}
+
+func (s *scheduler) probeHop(h *hop) {
+	h.health.next = s.now()
+	h.senders.again(h.health.next)
+	s.arm(h)
 }

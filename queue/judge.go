@@ -53,7 +53,7 @@ func (q *Queue) judge(a *attempting, out *Outcome, pause time.Time) *ruling {
 
 // apportion writes the results into the recipients' states.
 func (q *Queue) apportion(v *ruling, a *attempting, out *Outcome, now time.Time) {
-	stopped := q.ctx.Err() != nil
+	stopping, stopped := q.opening.Err() != nil, q.ctx.Err() != nil
 	for i, index := range a.Pending {
 		rcpt, r := v.new.recipient(index), out.Results[i]
 		if r.Verdict == Reroute && q.destination(a.Envelope, index) == a.Delivery.Destination {
@@ -78,7 +78,7 @@ func (q *Queue) apportion(v *ruling, a *attempting, out *Outcome, now time.Time)
 		}
 		rcpt.Reply, rcpt.Host, rcpt.Reason, rcpt.At = r.Reply, r.Host, r.Reason, now
 	}
-	if len(v.again) == len(a.Pending) && !stopped {
+	if len(v.again) == len(a.Pending) && !stopping {
 		// Without progress the next hop would be asked for ever.
 		for _, index := range v.again {
 			rcpt := v.new.recipient(index)
@@ -86,7 +86,7 @@ func (q *Queue) apportion(v *ruling, a *attempting, out *Outcome, now time.Time)
 		}
 		v.again, v.deferred = nil, true
 	}
-	if stopped {
+	if stopping {
 		v.again = nil
 	}
 }
@@ -101,10 +101,10 @@ func failed(e *mail.Envelope, s State) State {
 }
 
 // expire gives up what has been deferred for too long. The fault of a route is
-// waited out.
+// waited out, and so is a smarthost that does not know the sender yet.
 func (q *Queue) expire(v *ruling, f Fault, now time.Time) {
 	d := v.new
-	if f == RouteFault || q.clock.age(d.Arrival, now) < q.plan().Lifetime {
+	if f == RouteFault || f == SenderRefused || q.clock.age(d.Arrival, now) < q.plan().Lifetime {
 		return
 	}
 	for i := range d.Recipients {

@@ -216,7 +216,11 @@ func TestSuspendedRoute(t *testing.T) {
 // need be.
 func TestNewRoutesMoveWaitingMail(t *testing.T) {
 	var seen tries
+	var moved atomic.Bool
 	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		if moved.Load() && a.Delivery.Destination.Route == "smart" {
+			return all(a, Result{Verdict: Reroute}) // the probe of the old route
+		}
 		seen.note(a)
 		if a.Delivery.Destination.Route == "smart" {
 			return routeFault(a)
@@ -226,6 +230,7 @@ func TestNewRoutesMoveWaitingMail(t *testing.T) {
 		r.send("a@x.example", "1@y.example", "2@z.example", "3@y.example")
 		time.Sleep(time.Hour)
 		before := seen.len()
+		moved.Store(true)
 		r.Reload(Reloadable{Router: mxRouter{}})
 		synctest.Wait()
 		after := seen.all()[before:]

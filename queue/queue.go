@@ -45,8 +45,11 @@ type Queue struct {
 	hands sync.Mutex
 
 	// ctx is the attempts'; giveUp cancels it when Stop runs out of time.
-	ctx       context.Context
-	giveUp    context.CancelFunc
+	ctx    context.Context
+	giveUp context.CancelFunc
+	// opening ends with Stop's beginning, see Attempt.Opening.
+	opening   context.Context
+	close     context.CancelFunc
 	accepting atomic.Bool
 	entering  sync.RWMutex   // read-held by commits of incoming messages
 	running   sync.WaitGroup // workers
@@ -84,6 +87,7 @@ func New(store Store, o Options) *Queue {
 	q.router.Store(&o.Router)
 	q.rules.Store(new([]HoldRule))
 	q.ctx, q.giveUp = context.WithCancel(context.Background())
+	q.opening, q.close = context.WithCancel(q.ctx)
 	q.sched = newScheduler(q.plan, q.clock.now, func() {
 		q.running.Add(1)
 		go q.work()
@@ -129,7 +133,8 @@ func (q *Queue) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop takes no more mail, starts no more attempts and waits for those that run.
+// Stop takes no more mail, starts no more attempts, gives up those that only wait
+// for a connection, and waits for those whose transaction runs.
 // When ctx ends they are broken off; what they had not finished is tried again
 // after the next Start. It returns ctx's error if attempts still run after
 // that. Further calls do nothing.
@@ -144,6 +149,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.accepting.Store(false)
 	q.entering.Unlock()
 	q.sched.halt()
+	q.close()
 	idle := make(chan struct{})
 	go func() {
 		q.running.Wait()
@@ -191,7 +197,8 @@ func (q *Queue) await(ctx context.Context, idle <-chan struct{}) error {
 }
 
 // Reload puts new settings in force. With a new route table waiting deliveries
-// are moved to the destinations they belong to now, in the background.
+// are moved to the destinations they belong to now, in the background, and
+// suspended routes are probed at once.
 func (q *Queue) Reload(r Reloadable) {
 	if r.Hostname != "" {
 		q.author.Store(&author{r.Hostname, r.Postmaster})
@@ -212,4 +219,5 @@ func (q *Queue) Reload(r Reloadable) {
 	case q.moved <- struct{}{}:
 	default:
 	}
+	q.sched.probeSuspended()
 }

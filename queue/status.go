@@ -19,6 +19,9 @@ type DestinationStatus struct {
 	Probe  time.Time `json:"probe,omitzero"`
 	Reason string    `json:"reason,omitempty"`
 	Host   string    `json:"host,omitempty"`
+	// Refused are senders that the smarthost does not take mail from, while it
+	// takes others'.
+	Refused []RefusedSender `json:"refused,omitempty"`
 	// Running is how many attempts run, Limit how many may.
 	Running int `json:"running"`
 	Limit   int `json:"limit"`
@@ -58,7 +61,7 @@ func (s *scheduler) statuses() []namedStatus {
 		all = append(all, namedStatus{name: name, DestinationStatus: DestinationStatus{
 			Destination: name.String(), Route: name.Route, Status: h.health.status,
 			Since: h.health.since, Probe: h.health.next, Reason: h.health.trouble.String(),
-			Host: h.health.trouble.host, Running: h.running, Limit: h.health.allowed(s.bound),
+			Host: h.health.trouble.host, Refused: h.senders.list(), Running: h.running, Limit: h.health.allowed(s.bound),
 		}})
 	}
 	return all
@@ -83,8 +86,7 @@ func (s *scheduler) probeSelected(sel *Selector) {
 	defer s.mu.Unlock()
 	for name, h := range s.hops {
 		if sel.All || sel.Route != "" && (sel.Route == name.Route || sel.Route == name.String()) {
-			h.health.next = s.now()
-			s.arm(h)
+			s.probeHop(h)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -55,10 +56,17 @@ func (q *Queue) attempt(j job) {
 		return
 	}
 	defer a.close()
+	if q.standAside(j, a) {
+		return
+	}
 	for {
 		began := q.clock.now()
 		out := q.carry(a)
-		pause := q.observe(j.lane.hop, &out, began)
+		if out.Wait > 0 {
+			q.sched.pause(j.lane.hop, a.Delivery, began.Add(out.Wait+time.Millisecond).Truncate(time.Millisecond))
+			return
+		}
+		pause := q.observe(j.lane.hop, a.Envelope.From.String(), &out, began)
 		v := q.judge(a, &out, pause)
 		if !q.settle(v) || len(v.again) == 0 {
 			return
@@ -77,7 +85,7 @@ func (q *Queue) carry(a *attempting) (out Outcome) {
 		}
 	}()
 	out = q.deliverer.Deliver(q.ctx, &a.Attempt)
-	if len(out.Results) != len(a.Pending) {
+	if len(out.Results) != len(a.Pending) && out.Wait <= 0 {
 		q.log.Error("a delivery has not answered for each recipient", "id", a.Delivery.Message.String(),
 			"recipients", len(a.Pending), "results", len(out.Results))
 		out.Results = deferAll(len(a.Pending), "internal error").Results
@@ -96,28 +104,47 @@ func deferAll(n int, reason string) Outcome {
 // observe tells the schedule how the destination did, and the log if that is
 // news. It returns when the destination is tried next if that, and not the
 // delivery's own clock, decides about its next attempt.
-func (q *Queue) observe(h *hop, out *Outcome, began time.Time) (pause time.Time) {
+func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (pause time.Time) {
 	if q.ctx.Err() != nil {
 		return time.Time{} // what a stopped attempt says is not the next hop's fault
 	}
 	took, tried := false, false
 	for i := range out.Results {
 		took = took || out.Results[i].Verdict == Success
-		tried = tried || out.Results[i].Verdict != Reroute
+		tried = tried || out.Results[i].Verdict != Reroute && !q.interrupted(out.Results[i].Verdict)
 	}
 	t := trouble{fault: out.Fault, reply: out.FaultReply, host: out.Event.Host, reason: out.FaultReason}
 	if t.fault == NoFault && !tried {
 		return time.Time{}
 	}
-	status, next, news := q.sched.observe(h, t, took, began)
-	if news {
-		q.logStatus(h.Destination, status, t, next)
+	o := q.sched.observe(h, t, sender, took, began)
+	if o.news {
+		q.logStatus(h.Destination, o.status, t, o.next)
 	}
-	if t.fault == Unreachable || t.fault == RouteFault {
-		return next
+	switch {
+	case o.refused:
+		q.log.Error("sender refused by the smarthost", "route", h.Route, "sender", plainPath(sender),
+			"host", t.host, "reason", t.String())
+	case o.taken:
+		q.log.Info("sender accepted by the smarthost again", "route", h.Route, "sender", plainPath(sender))
+	}
+	if t.fault == Unreachable || o.status == Suspended {
+		return o.next
 	}
 	return time.Time{}
 }
+
+// plainPath is a path without its brackets, as events have it.
+func plainPath(path string) string {
+	if path == nullSender {
+		return path
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(path, "<"), ">")
+}
+
+// interrupted reports whether a recipient with this verdict was only not tried
+// because the queue stops.
+func (q *Queue) interrupted(v Verdict) bool { return v == Again && q.opening.Err() != nil }
 
 // logStatus says that a destination's status has changed. A suspended route is an
 // alarm: somebody has to act.
@@ -158,6 +185,7 @@ var errStale = errors.New("not due here any more")
 // open collects what the attempt needs, from memory or from the store.
 func (q *Queue) open(j job) (*attempting, error) {
 	a := &attempting{fresh: j.entry.fresh, table: q.table.Load()}
+	a.Opening = q.opening
 	if f := a.fresh; f != nil {
 		a.Delivery, a.Envelope, a.Content = f.delivery, f.envelope, f.content
 		a.Pending = f.delivery.pending()

@@ -1,0 +1,158 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+var notOwned = mail.Reply{Code: 553, Enhanced: mail.EnhancedCode{5, 7, 1}, Text: "sender not owned by user"}
+
+// refuses is a smarthost that takes no mail from senders at bad.example, and
+// counts how often it had to say so.
+func refuses(asked *atomic.Int64, mended *atomic.Bool) deliverFunc {
+	return func(_ context.Context, a *Attempt) Outcome {
+		if a.Envelope.From.Address.Domain.String() != "bad.example" || mended.Load() {
+			return all(a, taken)
+		}
+		asked.Add(1)
+		out := all(a, Result{Verdict: Defer, Reply: notOwned, Host: "smtp.provider.example"})
+		out.Fault, out.FaultReply = SenderRefused, notOwned
+		return out
+	}
+}
+
+func oneSmarthost(o *Options) {
+	o.Router, o.Retry.WarnAfter = mxRouter{map[string]string{"y.example": "smart"}}, 0
+}
+
+// One application's wrong sender stops its own mail and nobody else's: that waits,
+// longer than any mail may live, at the cost of one MAIL an interval.
+func TestRefusedSenderStopsNobodyElse(t *testing.T) {
+	var asked atomic.Int64
+	var mended atomic.Bool
+	inBubble(t, refuses(&asked, &mended), func(r *rig) {
+		for range 10 {
+			r.send("app@bad.example", "b@y.example")
+			r.send("app@good.example", "b@y.example")
+		}
+		time.Sleep(time.Second)
+		if n := r.store.count(); n != 10 {
+			t.Fatalf("%d messages left, want the 10 of the refused sender", n)
+		}
+		for range 100 {
+			r.send("app@good.example", "b@y.example")
+			time.Sleep(time.Minute)
+			if n := r.store.count(); n != 10 {
+				t.Fatalf("mail of another sender waits: %d left", n)
+			}
+		}
+		if n := asked.Load(); n > 20 {
+			t.Errorf("the smarthost was asked %d times in two hours", n)
+		}
+		s := r.Destinations()
+		if len(s) != 1 || s[0].Status != Up || len(s[0].Refused) != 1 || s[0].Refused[0].Sender != "app@bad.example" {
+			t.Errorf("status: %+v", s)
+		}
+		if n := strings.Count(r.logs.String(), "sender refused by the smarthost"); n != 1 {
+			t.Errorf("the alarm was raised %d times\n%s", n, r.logs)
+		}
+		time.Sleep(6 * 24 * time.Hour)
+		if n := r.store.count(); n != 10 || len(r.log.of(mail.EventBounced))+len(r.log.of(mail.EventExpired)) > 0 {
+			t.Fatalf("%d of 10 left: a refused sender has cost mail", n)
+		}
+		mended.Store(true)
+		if _, err := r.Retry(context.Background(), Selector{Route: "smart"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := r.store.count(); n != 0 {
+			t.Errorf("%d left after the sender was allowed", n)
+		}
+		if s := r.Destinations(); len(s) > 0 && len(s[0].Refused) > 0 {
+			t.Errorf("still refused: %+v", s)
+		}
+	}, oneSmarthost)
+}
+
+// Where nobody is known whose mail is taken, the route is at fault: it is
+// suspended, and its next probe is somebody else's mail.
+func TestEverySenderRefusedSuspendsTheRoute(t *testing.T) {
+	var asked atomic.Int64
+	var mended atomic.Bool
+	inBubble(t, refuses(&asked, &mended), func(r *rig) {
+		for range 10 {
+			r.send("app@bad.example", "b@y.example")
+		}
+		time.Sleep(time.Second)
+		if s := r.Destinations(); len(s) != 1 || s[0].Status != Suspended {
+			t.Errorf("status: %+v", s)
+		}
+		time.Sleep(3 * time.Hour)
+		r.send("app@good.example", "b@y.example")
+		time.Sleep(time.Second)
+		if n := r.store.count(); n != 10 {
+			t.Errorf("%d left: the probe was not another sender's", n)
+		}
+		if s := r.Destinations(); len(s) != 1 || s[0].Status != Up {
+			t.Errorf("status after another sender's mail was taken: %+v", s)
+		}
+	}, oneSmarthost)
+}
+
+// A delivery that has to wait for its route's pace goes back as it was: no
+// attempt is counted, nothing is stored, and others have its worker meanwhile.
+func TestWaitForThePaceHoldsNoWorker(t *testing.T) {
+	var next time.Time
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		if a.Delivery.Destination.Route != "smart" {
+			return all(a, taken)
+		}
+		if wait := time.Until(next); wait > 0 {
+			return Outcome{Wait: wait}
+		}
+		next = time.Now().Add(20 * time.Second)
+		return all(a, taken)
+	}, func(r *rig) {
+		for range 10 {
+			r.send("a@x.example", "b@y.example")
+		}
+		time.Sleep(time.Second)
+		r.send("a@x.example", "b@z.example")
+		time.Sleep(time.Second)
+		if n := r.store.count(); n != 9 {
+			t.Errorf("%d left: the paced route is in the way of another", n)
+		}
+		time.Sleep(100 * time.Second)
+		if n := r.store.count(); n != 4 {
+			t.Errorf("%d left after 102 seconds, one leaves in twenty", n)
+		}
+		time.Sleep(100 * time.Second)
+		if n := r.store.count(); n != 0 || len(r.log.of(mail.EventDeferred)) > 0 {
+			t.Errorf("%d left, %d deferred", n, len(r.log.of(mail.EventDeferred)))
+		}
+		for _, e := range r.log.of(mail.EventDelivered) {
+			if e.Attempt != 1 {
+				t.Errorf("delivered at attempt %d", e.Attempt)
+			}
+		}
+	}, oneSmarthost, func(o *Options) { o.Workers = 1 })
+}
+
+// What is remembered about senders is bounded.
+func TestSendersAreBounded(t *testing.T) {
+	var s senders
+	now := time.Now()
+	for i := range 3 * maxRefused {
+		s.take(fmt.Sprint("<good", i, "@x.example>"))
+		s.refuse(fmt.Sprint("<bad", i, "@x.example>"), trouble{reply: notOwned}, now, &retryPlan{plan})
+	}
+	if len(s.taken) > maxTaken || len(s.refused) > maxRefused {
+		t.Errorf("%d taken, %d refused", len(s.taken), len(s.refused))
+	}
+}
