@@ -24,7 +24,7 @@ func (m meter) Session(string, bool)             {}
 func (r *Relay) source() admin.Source {
 	return admin.Source{
 		Queue:             r.queueGauges,
-		Routes:            r.suspendedRoutes,
+		Routes:            r.routeGauges,
 		CertificateExpiry: func() time.Time { return r.rules.Load().certificate.expires },
 	}
 }
@@ -43,15 +43,17 @@ func (r *Relay) queueGauges() admin.QueueGauges {
 	return g
 }
 
-func (r *Relay) suspendedRoutes() map[string]bool {
-	suspended := make(map[string]bool)
+func (r *Relay) routeGauges() map[string]admin.RouteGauges {
+	routes := make(map[string]admin.RouteGauges)
 	for _, route := range r.rules.Load().table.Routes() {
-		suspended[route.Name] = false
+		routes[route.Name] = admin.RouteGauges{}
 	}
 	for _, d := range r.queue.Destinations() {
-		if d.Status == queue.Suspended {
-			suspended[d.Route] = true
+		if g, ok := routes[d.Route]; ok {
+			g.Suspended = g.Suspended || d.Status == queue.Suspended
+			g.Refused += len(d.Refused)
+			routes[d.Route] = g
 		}
 	}
-	return suspended
+	return routes
 }

@@ -78,6 +78,10 @@ func printStats(out io.Writer, s *admin.Stats) error {
 		fmt.Fprintln(w)
 	}
 	for _, d := range s.Destinations {
+		for _, r := range d.Refused {
+			fmt.Fprintf(w, "\n%s refuses mail from %s since %s; next attempt in %s\n    %s\n", d.Destination, printable(r.Sender),
+				r.Since.Local().Format(time.RFC3339), due(&r.Probe, time.Now()), printable(r.Reason))
+		}
 		if d.Status == queue.Up {
 			continue
 		}

@@ -12,9 +12,16 @@ type Source struct {
 	// Queue tells how much waits.
 	Queue func() QueueGauges
 	// Routes tells for each route of the table whether it is suspended.
-	Routes func() map[string]bool
+	Routes func() map[string]RouteGauges
 	// CertificateExpiry is the end of the listeners' certificate.
 	CertificateExpiry func() time.Time
+}
+
+// RouteGauges is how a route of the table is doing.
+type RouteGauges struct {
+	Suspended bool
+	// Refused is how many senders its smarthost takes no mail from.
+	Refused int
 }
 
 // QueueGauges is how much waits in the queue.
@@ -33,8 +40,8 @@ var queueStates = []string{"active", "deferred", "held", "captured", "dead"}
 
 // gauges collects a Source at each scrape.
 type gauges struct {
-	source                                          Source
-	messages, oldest, bytes, suspended, certificate *prometheus.Desc
+	source                                                   Source
+	messages, oldest, bytes, suspended, refused, certificate *prometheus.Desc
 }
 
 func newGauges(s Source) *gauges {
@@ -47,13 +54,14 @@ func newGauges(s Source) *gauges {
 		oldest:      desc("queue_oldest_age_seconds", "Age of the oldest message in the queue."),
 		bytes:       desc("queue_bytes", "Content in the queue."),
 		suspended:   desc("route_suspended", "1 if the route is suspended because it is broken by configuration.", "route"),
+		refused:     desc("senders_refused", "Senders that the route's smarthost takes no mail from; theirs waits.", "route"),
 		certificate: desc("certificate_expiry_timestamp_seconds", "When the listeners' certificate ends."),
 	}
 }
 
 // Describe is part of prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.messages, g.oldest, g.bytes, g.suspended, g.certificate} {
+	for _, d := range []*prometheus.Desc{g.messages, g.oldest, g.bytes, g.suspended, g.refused, g.certificate} {
 		ch <- d
 	}
 }
@@ -76,12 +84,13 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		put(g.bytes, float64(q.Bytes))
 	}
 	if g.source.Routes != nil {
-		for route, suspended := range g.source.Routes() {
+		for route, r := range g.source.Routes() {
 			v := 0.0
-			if suspended {
+			if r.Suspended {
 				v = 1
 			}
 			put(g.suspended, v, route)
+			put(g.refused, float64(r.Refused), route)
 		}
 	}
 	if g.source.CertificateExpiry != nil {

@@ -133,6 +133,7 @@ var promised = map[string][]string{
 	"postrider_queue_bytes":                          nil,
 	"postrider_queue_commit_seconds":                 nil,
 	"postrider_route_suspended":                      {"route"},
+	"postrider_senders_refused":                      {"route"},
 	"postrider_bounces_total":                        nil,
 	"postrider_expired_total":                        nil,
 	"postrider_dead_letters_total":                   nil,
@@ -151,7 +152,9 @@ func busy(t *testing.T) *Metrics {
 		Queue: func() QueueGauges {
 			return QueueGauges{Deliveries: map[string]int64{"deferred": 7}, Oldest: time.Now().Add(-time.Hour), Bytes: 4096}
 		},
-		Routes:            func() map[string]bool { return map[string]bool{"mx": false, "provider": true} },
+		Routes: func() map[string]RouteGauges {
+			return map[string]RouteGauges{"mx": {}, "provider": {Suspended: true, Refused: 2}}
+		},
 		CertificateExpiry: func() time.Time { return time.Unix(1800000000, 0) },
 	})
 	to := []mail.Address{mail.MustParseAddress("secret-person@example.net"), mail.MustParseAddress("b@example.net")}
@@ -221,6 +224,7 @@ func TestMetricsArePromisedOnes(t *testing.T) {
 		`postrider_queue_bytes 4096`,
 		`postrider_route_suspended{route="mx"} 0`,
 		`postrider_route_suspended{route="provider"} 1`,
+		`postrider_senders_refused{route="provider"} 2`,
 		`postrider_certificate_expiry_timestamp_seconds 1.8e+09`,
 		`postrider_config_last_reload_successful 1`,
 		`postrider_tls_handshakes_total{result="failed",side="client"} 1`,

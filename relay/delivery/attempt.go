@@ -29,6 +29,7 @@ type attempt struct {
 	results  []queue.Result
 	event    mail.Event
 	inDoubt  string
+	wait     time.Duration // see queue.Outcome
 	fault    queue.Fault
 	faultBy  failure
 	failures []failure // of hosts, in the order they were tried
@@ -46,48 +47,60 @@ func newAttempt(c *Courier, a *queue.Attempt) *attempt {
 	return &attempt{courier: c, rules: c.rules.Load(), a: a, results: make([]queue.Result, len(a.Pending))}
 }
 
-// run goes from the route table to results for everyone.
+// run goes from the route table to results for everyone. What comes before a
+// transaction is given up already when no more are to begin.
 func (t *attempt) run(ctx context.Context) {
+	opening := ctx
+	if t.a.Opening != nil {
+		opening = t.a.Opening
+	}
 	if !t.match() {
 		return
 	}
 	t.event.Route, t.event.Domain = t.route.Name, t.a.Delivery.Destination.Domain
-	if !t.paced(ctx) {
+	if !t.paced(opening) {
 		return
 	}
 	start := time.Now()
-	plan, err := t.rules.router.Plan(ctx, t.route, t.a.Delivery.Destination.Domain)
+	plan, err := t.rules.router.Plan(opening, t.route, t.a.Delivery.Destination.Domain)
 	t.phases.add("dns", start)
-	if err != nil {
+	switch {
+	case err != nil && opening.Err() != nil:
+		t.interrupted(opening)
+		return
+	case err != nil:
 		t.noPlan(err)
 		return
 	}
 	for i, hop := range t.order(plan.Hops) {
-		if ctx.Err() != nil {
-			t.interrupted(ctx)
+		if opening.Err() != nil {
+			t.interrupted(opening)
 			return
 		}
 		if i == routing.MaxHosts {
 			break
 		}
-		if t.host(ctx, &hop) {
+		if t.host(ctx, opening, &hop) {
 			return
 		}
 	}
 	t.exhausted()
 }
 
-// paced waits for the route's turn.
+// paced waits for the route's turn. Where that takes long the delivery goes back
+// to the queue instead.
 func (t *attempt) paced(ctx context.Context) bool {
-	if t.probe || t.courier.paces.wait(ctx, t.route.Name, t.route.Messages) == nil {
+	if t.probe {
 		return true
+	}
+	if t.wait = t.courier.paces.wait(ctx, t.route.Name, t.route.Messages); t.wait > 0 {
+		return false
 	}
 	if ctx.Err() != nil {
 		t.interrupted(ctx)
-	} else { // the wait would be longer than the time there is
-		t.unsettled(queue.Defer, "the route's pace has no room for it in time")
+		return false
 	}
-	return false
+	return true
 }
 
 // match looks up the route of each recipient in the table of now. Those that
@@ -143,8 +156,9 @@ func first(hops []routing.NextHop, i int) []routing.NextHop {
 }
 
 // host tries one host with all its addresses. It reports whether the matter is
-// settled, for better or worse.
-func (t *attempt) host(ctx context.Context, hop *routing.NextHop) (settled bool) {
+// settled, for better or worse. With the end of opening no connection is made
+// any more.
+func (t *attempt) host(ctx, opening context.Context, hop *routing.NextHop) (settled bool) {
 	t.hop = hop
 	key, err := t.key(hop)
 	if err != nil { // our own fault: the host is not even asked
@@ -161,8 +175,8 @@ func (t *attempt) host(ctx context.Context, hop *routing.NextHop) (settled bool)
 	u := setup{courier: t.courier, rules: t.rules, route: t.route, hop: hop, key: key, phases: &t.phases,
 		dead: func(a netip.AddrPort) { t.report(a.Addr(), false) }}
 	addresses := addressesOf(hop)
-	for len(addresses) > 0 && ctx.Err() == nil {
-		s, address, err := u.open(ctx, addresses)
+	for len(addresses) > 0 && opening.Err() == nil {
+		s, address, err := u.open(opening, addresses)
 		if err == nil {
 			settled, _ := t.transaction(ctx, s)
 			return settled
@@ -170,13 +184,13 @@ func (t *attempt) host(ctx context.Context, hop *routing.NextHop) (settled bool)
 		t.saw(hop.Host, address, "", nil)
 		var x *trouble
 		errors.As(err, &x)
-		if ctx.Err() != nil || !t.refused(hop, address, x) {
+		if opening.Err() != nil || !t.refused(hop, address, x) {
 			break
 		}
 		addresses = slices.DeleteFunc(addresses, func(a netip.AddrPort) bool { return a == address })
 	}
-	if ctx.Err() != nil {
-		t.interrupted(ctx)
+	if opening.Err() != nil {
+		t.interrupted(opening)
 		return true
 	}
 	return false

@@ -52,9 +52,12 @@ type ruling struct {
 //
 // A smarthost differs from an MX host: it is ours to configure, and a fault of
 // that configuration must never bounce what waits behind it. Those are listed in
-// brokenRoute.
+// refusesSender and brokenRoute.
 func classify(at stage, r mail.Reply, s situation) ruling {
-	if s.smarthost && brokenRoute(at, r, s) {
+	if s.smarthost && refusesSender(at, r, s) {
+		return ruling{verdict: queue.Defer, fault: queue.SenderRefused}
+	}
+	if s.smarthost && brokenRoute(at, r) {
 		next := at < atMail || at == atMail && !r.Permanent()
 		return ruling{verdict: queue.Defer, fault: queue.RouteFault, next: next}
 	}
@@ -133,15 +136,9 @@ func permanent(at stage, r mail.Reply, s situation) ruling {
 //
 //   - 530, 535, 538 anywhere: it wants a login, or another one (RFC 4954);
 //   - any refusal of STARTTLS or AUTH but 421;
-//   - MAIL refused for who the sender is: 550, 551, 553, 554 without enhanced code
-//     or with x.7.z or 5.1.8. What is wrong with the command or the message
-//     itself (5.5.z, 5.1.7, 552, 555, 5.6.z) bounces; so does a refused <>,
-//     because no configuration of ours changes who sends a bounce;
-//   - the same said later: 553 5.7.1 at RCPT, by servers that delay the refusal of
-//     a sender to there, and 5.7.60 (no permission to send as this sender);
 //   - a quota: 5.4.5 anywhere; 452, or 4.7.z, or 454 at MAIL; 452 or 454 after
 //     the data.
-func brokenRoute(at stage, r mail.Reply, s situation) bool {
+func brokenRoute(at stage, r mail.Reply) bool {
 	switch r.Code {
 	case 530, 535, 538:
 		return true
@@ -154,25 +151,41 @@ func brokenRoute(at stage, r mail.Reply, s situation) bool {
 	if at == atTLS || at == atAuth {
 		return true
 	}
-	if r.Enhanced == (mail.EnhancedCode{5, 4, 5}) || r.Enhanced == (mail.EnhancedCode{5, 7, 60}) {
+	if r.Enhanced == (mail.EnhancedCode{5, 4, 5}) {
 		return true
 	}
 	switch at {
 	case atMail:
-		if r.Permanent() {
-			return !s.nullSender && senderRefused(r)
-		}
-		return r.Code == 452 || r.Code == 454 || r.Enhanced[1] == 7
-	case atRcpt:
-		return r.Code == 553 && r.Enhanced == mail.EnhancedCode{5, 7, 1}
+		return r.Code == 452 || r.Code == 454 || !r.Permanent() && r.Enhanced[1] == 7
 	case atData:
 		return r.Code == 452 || r.Code == 454
 	}
 	return false
 }
 
-// senderRefused reports whether a 5yz to MAIL is about who the sender is.
-func senderRefused(r mail.Reply) bool {
+// refusesSender reports whether a smarthost's reply says that it knows us and does
+// not let us use this reverse-path:
+//
+//   - MAIL refused for who the sender is: 550, 551, 553, 554 without enhanced code
+//     or with x.7.z or 5.1.8. What is wrong with the command or the message
+//     itself (5.5.z, 5.1.7, 552, 555, 5.6.z) bounces; so does a refused <>,
+//     because no configuration of ours changes who sends a bounce;
+//   - the same said later: 553 5.7.1 at RCPT, by servers that delay the refusal of
+//     a sender to there, and 5.7.60 (no permission to send as this sender).
+func refusesSender(at stage, r mail.Reply, s situation) bool {
+	if s.nullSender || !r.Permanent() {
+		return false
+	}
+	if at >= atMail && r.Enhanced == (mail.EnhancedCode{5, 7, 60}) {
+		return true
+	}
+	switch at {
+	case atRcpt:
+		return r.Code == 553 && r.Enhanced == mail.EnhancedCode{5, 7, 1}
+	case atMail:
+	default:
+		return false
+	}
 	switch r.Code {
 	case 550, 551, 553, 554:
 		return r.Enhanced == mail.EnhancedCode{} || r.Enhanced[1] == 7 ||

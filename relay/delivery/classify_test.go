@@ -19,6 +19,7 @@ var (
 	}
 	faultNames = map[queue.Fault]string{
 		queue.NoFault: "", queue.Throttled: "throttled", queue.Unreachable: "unreachable", queue.RouteFault: "route fault",
+		queue.SenderRefused: "sender refused",
 	}
 )
 
@@ -100,9 +101,9 @@ func TestClassify(t *testing.T) {
 		{"no login is expected of us by an MX host", atMail, plain(530), mxHost, "bounce"},
 		{"a login expected by a provider", atMail, plain(530), provider, "defer, route fault"},
 		{"a login expected by a provider, said late", atRcpt, plain(530), provider, "defer, route fault"},
-		{"a sender a provider does not know", atMail, enhanced(553, 5, 7, 1), provider, "defer, route fault"},
-		{"the same, by servers that wait for RCPT", atRcpt, enhanced(553, 5, 7, 1), provider, "defer, route fault"},
-		{"the same, in Exchange's words after the data", atData, enhanced(550, 5, 7, 60), provider, "defer, route fault"},
+		{"a sender a provider does not know", atMail, enhanced(553, 5, 7, 1), provider, "defer, sender refused"},
+		{"the same, by servers that wait for RCPT", atRcpt, enhanced(553, 5, 7, 1), provider, "defer, sender refused"},
+		{"the same, in Exchange's words after the data", atData, enhanced(550, 5, 7, 60), provider, "defer, sender refused"},
 		{"a provider's quota for the day", atData, enhanced(550, 5, 4, 5), provider, "defer, route fault"},
 		{"a provider's quota for now; another host may have more", atMail, enhanced(450, 4, 7, 1), provider, "defer, after the next host, route fault"},
 		{"a provider's quota for now, after the data", atData, plain(454), provider, "defer, route fault"},

@@ -77,6 +77,7 @@ type Courier struct {
 	files      files
 	securities securities
 	paces      paces
+	plaintext  plaintext
 }
 
 var _ queue.Deliverer = (*Courier)(nil)
@@ -134,8 +135,11 @@ func (c *Courier) newRules(s Settings) *rules {
 }
 
 // Reload puts s in force for attempts that begin from now on. Sessions at rest are
-// ended: they were made under the old settings.
+// ended: they were made under the old settings. Password and CA files are looked
+// at again, and hosts whose TLS was broken get another chance.
 func (c *Courier) Reload(s Settings) {
+	c.files.forget()
+	c.plaintext.forget()
 	c.rules.Store(c.newRules(s))
 	c.cache.flush()
 }

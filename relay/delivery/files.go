@@ -71,3 +71,12 @@ func (f *files) secret(path string) (string, error) {
 	}
 	return strings.TrimRight(string(x.content), "\r\n"), nil
 }
+
+// forget has every file looked at again when it is needed next.
+func (f *files) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.seen {
+		x.looked = time.Time{}
+	}
+}

@@ -168,9 +168,19 @@ func TestPace(t *testing.T) {
 		c := faraway(t, p, r, 0)
 		start := time.Now()
 		var sent []time.Duration
-		for range 90 {
-			c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+		var longest time.Duration // in one Deliver
+		for len(sent) < 90 {
+			began := time.Now()
+			o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+			longest = max(longest, time.Since(began))
+			if o.Wait > 0 { // as the queue does
+				time.Sleep(o.Wait)
+				continue
+			}
 			sent = append(sent, time.Since(start))
+		}
+		if longest > maxPaceWait {
+			t.Errorf("a worker was held for %v", longest)
 		}
 		for i := range sent {
 			if i >= 30 && sent[i]-sent[i-30] < time.Minute-time.Millisecond {
@@ -179,12 +189,6 @@ func TestPace(t *testing.T) {
 		}
 		if last := sent[len(sent)-1]; last > 200*time.Second {
 			t.Errorf("ninety messages took %v", last)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		o := c.Deliver(ctx, r.towards(message(hello, "1@example.net")))
-		if o.Results[0].Verdict != queue.Defer || o.Fault != queue.NoFault {
-			t.Errorf("a paced attempt that runs out of time: %+v", o)
 		}
 	})
 }

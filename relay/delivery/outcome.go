@@ -94,7 +94,7 @@ func (t *attempt) unsettled(v queue.Verdict, reason string) {
 
 // outcome is what the queue is told.
 func (t *attempt) outcome() queue.Outcome {
-	o := queue.Outcome{Results: t.results, Fault: t.fault, Event: t.event, InDoubt: t.inDoubt}
+	o := queue.Outcome{Results: t.results, Fault: t.fault, Event: t.event, InDoubt: t.inDoubt, Wait: t.wait}
 	o.Event.Phases = t.phases.list
 	if t.fault != queue.NoFault {
 		o.FaultReply, o.FaultReason = t.faultBy.reply, t.faultBy.reason

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -21,14 +22,33 @@ type pace struct {
 	limiter *rate.Limiter
 }
 
-// wait returns when the route may send another message, or ctx ends. The waiting
-// is done here, holding the destination's slot, because a paced route gains
-// nothing from a second attempt that waits beside the first.
-func (p *paces) wait(ctx context.Context, route string, r config.Rate) error {
+// maxPaceWait is the longest wait for a route's turn that is spent here, holding a
+// worker. Others need the workers, so longer ones are the queue's.
+const maxPaceWait = time.Second
+
+// wait returns 0 when the route may send another message, or ctx has ended.
+// Otherwise it takes up nothing and returns how long it would have to wait.
+func (p *paces) wait(ctx context.Context, route string, r config.Rate) time.Duration {
 	if r.Count <= 0 || r.Per <= 0 {
-		return nil
+		return 0
 	}
-	return p.limiter(route, r).Wait(ctx)
+	turn := p.limiter(route, r).Reserve()
+	delay := turn.Delay()
+	switch {
+	case delay == 0:
+		return 0
+	case delay > maxPaceWait:
+		turn.Cancel()
+		return delay
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		turn.Cancel()
+	}
+	return 0
 }
 
 // limiter returns the route's limiter. Of the messages of a period a tenth may

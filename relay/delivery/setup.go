@@ -31,16 +31,26 @@ var errNotOffered = errors.New("host offers no STARTTLS")
 
 // open connects to the first of addresses that answers and brings the session as
 // far as MAIL. With a policy of "opportunistic", a failed handshake costs the
-// connection, and another one is made in clear; the session says so. An error is a
-// *trouble, and address tells which one it is about.
+// connection, and another one is made in clear, as are those after it for a while;
+// the session says so. An error is a *trouble, and address tells which one it is
+// about.
 func (u *setup) open(ctx context.Context, addresses []netip.AddrPort) (s *session, address netip.AddrPort, err error) {
-	s, address, err = u.attempt(ctx, addresses, u.key.policy)
-	var failed *handshakeError
-	if u.key.policy == config.RouteTLSOpportunistic && !u.hop.Implicit && errors.As(err, &failed) && ctx.Err() == nil {
-		s, address, err = u.attempt(ctx, []netip.AddrPort{address}, config.RouteTLSNone)
-		if err == nil {
-			s.inClear = failed
+	if u.key.policy != config.RouteTLSOpportunistic || u.hop.Implicit {
+		return u.attempt(ctx, addresses, u.key.policy)
+	}
+	host := endpoint{u.hop.Host, u.hop.Port}
+	inClear := u.courier.plaintext.why(host)
+	if inClear == nil {
+		s, address, err = u.attempt(ctx, addresses, u.key.policy)
+		var failed *handshakeError
+		if !errors.As(err, &failed) || ctx.Err() != nil {
+			return s, address, err
 		}
+		u.courier.plaintext.add(host, failed)
+		inClear, addresses = failed, []netip.AddrPort{address}
+	}
+	if s, address, err = u.attempt(ctx, addresses, config.RouteTLSNone); err == nil {
+		s.inClear = inClear
 	}
 	return s, address, err
 }

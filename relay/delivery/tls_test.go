@@ -147,14 +147,6 @@ func TestCAFileIsReadAgain(t *testing.T) {
 }
 
 // forget makes the next read look at the files.
-func (f *files) forget() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, x := range f.seen {
-		x.looked = time.Time{}
-	}
-}
-
 // TestRequireTLS is RFC 8689: verified and passed on, or not at all.
 func TestRequireTLS(t *testing.T) {
 	ca := smtptest.NewAuthority(t)

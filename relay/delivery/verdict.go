@@ -58,13 +58,11 @@ func (x *exchange) untouched() bool {
 // judge turns what was said in a transaction into results. It reports whether the
 // attempt is settled.
 func (t *attempt) judge(x *exchange) (settled bool) {
+	sit := situation{smarthost: t.route.Smarthost, nullSender: x.envelope.From.IsNull()}
 	if errors.Is(x.lost, errBareNewline) {
-		t.everyone(queue.Result{Verdict: queue.Bounce, Host: x.s.host, Reply: mail.Reply{
-			Code: 554, Enhanced: mail.EnhancedCode{5, 6, 0}, Text: "message content holds a bare CR or LF",
-		}})
+		t.malformed(x, sit)
 		return true
 	}
-	sit := situation{smarthost: t.route.Smarthost, nullSender: x.envelope.From.IsNull()}
 	var first mail.Reply
 	if len(x.answers) > 0 {
 		first = x.answers[0]
@@ -92,6 +90,23 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 		t.content(x, sit, accepted)
 	}
 	return true
+}
+
+// malformed bounces content that can't be sent. Whom the host has refused for
+// another reason before is told that one.
+func (t *attempt) malformed(x *exchange, sit situation) {
+	for n, i := range t.todo {
+		t.results[i] = queue.Result{Verdict: queue.Bounce, Reply: mail.Reply{
+			Code: 554, Enhanced: mail.EnhancedCode{5, 6, 0}, Text: "message content holds a bare CR or LF",
+		}}
+		if n+1 >= len(x.answers) {
+			continue
+		}
+		reply := x.answers[n+1]
+		if r := classify(atRcpt, reply, sit); r.verdict == queue.Bounce {
+			t.results[i] = queue.Result{Verdict: queue.Bounce, Host: x.s.host, Reply: reply}
+		}
+	}
 }
 
 // recipients writes down what was said at RCPT and returns the places of those
