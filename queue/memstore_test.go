@@ -27,6 +27,7 @@ type memStore struct {
 	dueReads        int
 	commitErr       error // of every commit, if set
 	refuse          func(*Change) error
+	doubt           func(*Change) error // done, and an error all the same
 	contentErr      map[mail.ID]error
 	free            uint64
 	freeErr         error
@@ -108,6 +109,9 @@ func (s *memStore) Commit(_ context.Context, c *Change) error {
 			return err
 		}
 	}
+	if err := s.missing(c); err != nil {
+		return err // and nothing of it is done
+	}
 	s.commits++
 	if c.Sync {
 		s.synced++
@@ -144,6 +148,26 @@ func (s *memStore) Commit(_ context.Context, c *Change) error {
 	}
 	for k, v := range c.Meta {
 		s.meta[k] = v
+	}
+	if s.doubt != nil {
+		return s.doubt(c)
+	}
+	return nil
+}
+
+// missing returns an error if c is about a delivery that is not there.
+func (s *memStore) missing(c *Change) error {
+	keys := make([]DeliveryKey, 0, len(c.Put)+len(c.Remove))
+	for _, m := range c.Put {
+		keys = append(keys, m.Old.DeliveryKey)
+	}
+	for _, d := range c.Remove {
+		keys = append(keys, d.DeliveryKey)
+	}
+	for _, k := range keys {
+		if s.deliveries[k] == nil {
+			return fmt.Errorf("%v: %w", k, ErrNotFound)
+		}
 	}
 	return nil
 }
