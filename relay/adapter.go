@@ -51,13 +51,9 @@ type incoming struct {
 	metrics *admin.Metrics
 }
 
-func (in incoming) Commit(ctx context.Context, e *mail.Envelope, d submission.Disposition) error {
-	disposition := queue.Deliver
-	if d == submission.Capture {
-		disposition = queue.Capture
-	}
+func (in incoming) Commit(ctx context.Context, e *mail.Envelope, d queue.Disposition) error {
 	began := time.Now()
-	err := in.Incoming.Commit(ctx, e, disposition)
+	err := in.Incoming.Commit(ctx, e, d)
 	if err == nil {
 		in.metrics.Committed(time.Since(began))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
 )
 
 // nullQueue takes everything and keeps nothing.
@@ -16,11 +17,11 @@ type nullQueue struct{}
 
 type nullIncoming struct{ id mail.ID }
 
-func (nullQueue) Receive(context.Context) (Incoming, error)                    { return nullIncoming{testID}, nil }
-func (in nullIncoming) ID() mail.ID                                            { return in.id }
-func (nullIncoming) Write(p []byte) (int, error)                               { return len(p), nil }
-func (nullIncoming) Commit(context.Context, *mail.Envelope, Disposition) error { return nil }
-func (nullIncoming) Discard()                                                  {}
+func (nullQueue) Receive(context.Context) (Incoming, error)                          { return nullIncoming{testID}, nil }
+func (in nullIncoming) ID() mail.ID                                                  { return in.id }
+func (nullIncoming) Write(p []byte) (int, error)                                     { return len(p), nil }
+func (nullIncoming) Commit(context.Context, *mail.Envelope, queue.Disposition) error { return nil }
+func (nullIncoming) Discard()                                                        {}
 
 // benchServer is a server without a queue, for clients without AUTH, which
 // would measure the back end.

@@ -23,6 +23,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/queue"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type message struct {
 	envelope    *mail.Envelope
 	content     string
-	disposition Disposition
+	disposition queue.Disposition
 }
 
 // fakeQueue keeps messages in memory.
@@ -84,7 +85,7 @@ func (in *fakeIncoming) Write(p []byte) (int, error) {
 	return in.buf.Write(p)
 }
 
-func (in *fakeIncoming) Commit(_ context.Context, e *mail.Envelope, d Disposition) error {
+func (in *fakeIncoming) Commit(_ context.Context, e *mail.Envelope, d queue.Disposition) error {
 	if in.q.onCommit != nil {
 		in.q.onCommit()
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/queue"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -194,12 +195,12 @@ func TestVerdicts(t *testing.T) {
 		check        func(t *testing.T, m message)
 	}{
 		{"deliver", content, policy.Verdict{Environment: config.EnvironmentDeliver}, func(t *testing.T, m message) {
-			if m.disposition != Deliver || !strings.HasSuffix(m.content, content) {
+			if m.disposition != queue.Deliver || !strings.HasSuffix(m.content, content) {
 				t.Errorf("got %v %q", m.disposition, m.content)
 			}
 		}},
 		{"capture", content, policy.Verdict{Environment: config.EnvironmentCapture}, func(t *testing.T, m message) {
-			if m.disposition != Capture {
+			if m.disposition != queue.Capture {
 				t.Error("a captured message would be delivered")
 			}
 		}},

@@ -8,6 +8,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/queue"
 )
 
 // maxReceived is how many Received fields a message may bring (RFC 5321 6.3).
@@ -138,9 +139,9 @@ func (k *intake) finish() (mail.ID, error) {
 	if err != nil {
 		return mail.ID{}, err
 	}
-	disposition := Deliver
+	disposition := queue.Deliver
 	if verdict.Environment == config.EnvironmentCapture {
-		disposition = Capture
+		disposition = queue.Capture
 	}
 	id := e.ID
 	if err := k.to.Commit(k.s.srv.ctx, e, disposition); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/queue"
 )
 
 // Receiver opens a place in the queue for a message to come. Its errors are
@@ -30,19 +31,10 @@ type Incoming interface {
 	ID() mail.ID
 	// Commit makes content and envelope durable, or returns an error and keeps
 	// nothing. The envelope is the queue's afterwards.
-	Commit(ctx context.Context, e *mail.Envelope, d Disposition) error
+	Commit(ctx context.Context, e *mail.Envelope, d queue.Disposition) error
 	// Discard frees everything. After Commit it does nothing.
 	Discard()
 }
-
-// Disposition says what the queue does with a message it keeps.
-type Disposition uint8
-
-// Dispositions.
-const (
-	Deliver Disposition = iota
-	Capture             // kept for an operator to release
-)
 
 // Options is what a Server needs. Functions are asked anew for each handshake,
 // AUTH or transaction, so that a reload is in force at once.
