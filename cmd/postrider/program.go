@@ -68,7 +68,7 @@ func (p *program) load() (*config.Config, error) {
 // ask has do talk to the daemon that runs with our configuration. SIGINT and
 // SIGTERM end it.
 func (p *program) ask(do func(context.Context, *admin.Client) error) error {
-	c, err := config.Loader{NoUsers: true}.Load(p.configFile, p.environ)
+	c, err := config.Loader{Bystander: true}.Load(p.configFile, p.environ)
 	if err != nil {
 		return err
 	}

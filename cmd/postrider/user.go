@@ -19,7 +19,7 @@ type userCommands struct {
 
 // usersFile returns the users file of the configuration, which need not exist.
 func (p *program) usersFile() (string, error) {
-	c, err := config.Loader{NoUsers: true}.Load(p.configFile, p.environ)
+	c, err := config.Loader{Bystander: true}.Load(p.configFile, p.environ)
 	if err != nil {
 		return "", err
 	}

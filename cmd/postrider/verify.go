@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,7 +40,7 @@ func (c queueVerify) Run(p *program) error {
 			line.ID = d.Message.String()
 		}
 		if c.JSON {
-			return json.NewEncoder(p.stdout).Encode(line)
+			return newEncoder(p.stdout).Encode(line)
 		}
 		_, err := fmt.Fprintln(p.stdout, printable(fmt.Sprintf("%s %s: %s %s", line.ID, line.Where, line.What, line.MovedTo)))
 		return err
@@ -73,7 +72,7 @@ func (c queueVerify) Run(p *program) error {
 
 // verifyOffline opens the spool of a relay that does not run. It makes none.
 func (p *program) verifyOffline(report func(queue.Damage) error) error {
-	c, err := config.Loader{NoUsers: true}.Load(p.configFile, p.environ)
+	c, err := config.Loader{Bystander: true}.Load(p.configFile, p.environ)
 	if err != nil {
 		return err
 	}

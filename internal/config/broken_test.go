@@ -53,8 +53,8 @@ var broken = []struct{ why, text string }{
 	{"a certificate that is missing", "listeners: [{address: \":5870\"}]\ntls:\n  certificate: tls/none.crt\n  key: tls/tls.key\n"},
 	{"a certificate that is no pair with the key", "listeners: [{address: \":5870\"}]\ntls:\n  certificate: tls/tls.crt\n  key: tls/ca.crt\n"},
 	{"an authority without a certificate", "listeners: [{address: \":5870\"}]\ntls:\n  client_ca: users\n"},
-	{"a users file that is missing", "listeners: [{address: \":5870\"}]\nauth:\n  users_file: nobody\n"},
-	{"a users file that is a directory", "listeners: [{address: \":5870\"}]\nauth:\n  users_file: tls\n"},
+	{"a users file that is missing", "state_dir: state\nlisteners: [{address: \":5870\"}]\nauth:\n  users_file: nobody\n"},
+	{"a users file that is a directory", "state_dir: state\nlisteners: [{address: \":5870\"}]\nauth:\n  users_file: tls\n"},
 	{"client certificates without an authority", "listeners: [{address: \":5870\"}]\nauth:\n  certificates:\n    - subject: a\n"},
 	{"no failure allowed", "listeners: [{address: \":5870\"}]\nauth:\n  max_failures: 0\n"},
 	{"a message size that no client expects", "listeners: [{address: \":5870\"}]\nsubmission:\n  max_message_size: 10KiB\n"},
@@ -86,6 +86,12 @@ var broken = []struct{ why, text string }{
 	{"retries without a pause", "listeners: [{address: \":5870\"}]\nretry:\n  intervals: [1m, 10ms]\n"},
 	{"a warning that comes after the end", "listeners: [{address: \":5870\"}]\nretry:\n  lifetime: 4h\n  warn_after: 1d\n"},
 	{"an admin address that is none", "listeners: [{address: \":5870\"}]\nadmin:\n  address: localhost\n"},
+	{"ports out of range", "listeners: [{address: \"127.0.0.1:99999\"}, {address: \":65536\"}]\nadmin:\n  address: 127.0.0.1:99999\n"},
+	{"a state directory below a file", "state_dir: users/state\nlisteners: [{address: \":5870\"}]\n"},
+	{"files that are missing, all in one run", "hostname: \"not a name\"\nstate_dir: smarthost\nlisteners: [{address: \":5870\"}]\ntls:\n  certificate: no.crt\n  key: no.key\n  client_ca: no-ca.crt\nauth:\n  users_file: nobody\nroutes:\n  - smarthosts: [\"submissions://user@mail.example.com\"]\n    password_file: none\n"},
+	{"what can't be read and what does not fit, all in one run", "hostname: [a]\nlisteners:\n  - address: \":5870\"\n    auth: none\n  - address: \":99999\"\n    tls: start\n    identity: me\nretry:\n  lifetime: soon\n  warn_after: 9d\n  intervals: [soon, 10ms, 1m, later]\nroutes:\n  - match: {listener: nowhere, sender: \"@a\"}\n    smarthosts: [\"smtp://a:b@c\", \"submission://user@d.example\", \"submission://user@e.example\"]\n    mechanisms: [NTLM, DIGEST-MD5]\nunknown: 1\n"},
+	{"a misspelt key, which is not missing too", "listeners: [{address: \":5870\"}]\ntls:\n  certifcate: tls/tls.crt\n  key: tls/tls.key\n"},
+	{"a users file that is broken", "state_dir: state\nlisteners: [{address: \":5870\"}]\nauth:\n  users_file: smarthost\n"},
 	{"a log format that is none", "listeners: [{address: \":5870\"}]\nlog:\n  format: xml\n"},
 }
 
@@ -96,7 +102,8 @@ func TestBrokenConfigurations(t *testing.T) {
 	for _, tc := range broken {
 		write(t, "postrider.yaml", tc.text)
 		// Without the key, that there are no users is not what is wrong.
-		_, err := Loader{NoUsers: !strings.Contains(tc.text, "users_file")}.Load("postrider.yaml", []string{"HOME=/"})
+		l := Loader{Bystander: !strings.Contains(tc.text, "users_file"), Users: readUsers}
+		_, err := l.Load("postrider.yaml", []string{"HOME=/"})
 		fmt.Fprintf(&got, "# %s\n%v\n\n", tc.why, err)
 		var all Errors
 		if !errors.As(err, &all) {
@@ -127,6 +134,15 @@ func TestBrokenConfigurations(t *testing.T) {
 	if got.String() != string(want) {
 		t.Errorf("differs from %s:\n%s", golden, got.String())
 	}
+}
+
+// readUsers stands for the reader of users files, which is another room's.
+func readUsers(file string) error {
+	text, err := os.ReadFile(file)
+	if err == nil && len(text) > 0 {
+		err = fmt.Errorf("%s:1: no colon; expected name:hash", file)
+	}
+	return err
 }
 
 // source is the package's directory, also for tests that leave it.

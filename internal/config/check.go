@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,22 @@ import (
 // tells: what goes together, what exists, what would be unsafe.
 type checker struct {
 	*faults
-	config  *Config
-	where   map[string]position
-	noUsers bool
+	config *Config
+	where  map[string]position
+	loader Loader
+	// unread are the keys whose values could not be read; defaults stand in their
+	// place, of which nothing is said.
+	unread []string
+}
+
+// read reports whether the values of all these keys are those that were written.
+func (k *checker) read(paths ...string) bool { return none(k.unread, paths) }
+
+// sound reports whether nothing is known to be wrong with any of these keys.
+func (k *checker) sound(paths ...string) bool { return none(k.unsound, paths) }
+
+func none(keys, paths []string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool { return touches(keys, path) })
 }
 
 // set reports whether a key was written anywhere.
@@ -30,8 +44,11 @@ func (k *checker) set(path string) bool {
 }
 
 // fault notes a fault of a key, at its own place or that of the nearest key
-// around it.
+// around it. Of a key that could not be read there is nothing more to say.
 func (k *checker) fault(path, format string, args ...any) {
+	if !k.read(path) {
+		return
+	}
 	at := path
 	for {
 		if p, ok := k.where[at]; ok {
@@ -71,13 +88,7 @@ func (k *checker) general() {
 	} else {
 		c.Hostname = d.String()
 	}
-	if c.StateDir == "" {
-		k.fault("state_dir", "is empty; expected a directory for queue, socket and keys")
-	} else if info, err := os.Stat(c.StateDir); err == nil && !info.IsDir() {
-		k.fault("state_dir", "%s is not a directory", c.StateDir)
-	} else if n := len(ControlSocket(c.StateDir)); n > maxSocketPath {
-		k.fault("state_dir", "makes a control socket's path of %d octets; the system takes at most %d, expected a shorter one", n, maxSocketPath)
-	}
+	k.stateDir(c.StateDir)
 	if c.Admin.Address != "" {
 		k.hostPort("admin.address", c.Admin.Address)
 	}
@@ -101,13 +112,16 @@ func atLeast[N int | Size](k *checker, key string, value, least N) {
 
 func (k *checker) hostPort(key, address string) {
 	host, port, err := net.SplitHostPort(address)
+	number := 0
 	if err == nil {
-		_, err = parseCount(port)
+		number, err = parseInt(port)
 	}
-	if err == nil && len(port) <= 5 && !strings.ContainsAny(host, " /") {
-		return
+	switch {
+	case err != nil || strings.ContainsAny(host, " /"):
+		k.fault(key, `%q is not host:port such as "127.0.0.1:8025" or ":8025"`, address)
+	case number > 65535:
+		k.fault(key, "%q has a port out of range; expected one from 1 to 65535", address)
 	}
-	k.fault(key, `%q is not host:port such as "127.0.0.1:8025" or ":8025"`, address)
 }
 
 // readable checks that a file can be read.
@@ -138,13 +152,15 @@ func (k *checker) bundle(key, file string) {
 
 func (k *checker) tls() {
 	t := k.config.TLS
+	certificate := t.Certificate != "" && k.readable("tls.certificate", t.Certificate)
+	key := t.Key != "" && k.readable("tls.key", t.Key)
 	switch {
-	case t.Certificate == "" && t.Key == "":
-	case t.Certificate == "":
+	case !k.read("tls.certificate", "tls.key"):
+	case t.Certificate == "" && t.Key != "":
 		k.fault("tls.key", "stands without tls.certificate; expected both or neither")
-	case t.Key == "":
+	case t.Certificate != "" && t.Key == "":
 		k.fault("tls.certificate", "stands without tls.key; expected both or neither")
-	case k.readable("tls.certificate", t.Certificate) && k.readable("tls.key", t.Key):
+	case certificate && key:
 		if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
 			k.fault("tls.certificate", "%s and tls.key %s are no pair: %v", t.Certificate, t.Key, err)
 		}
@@ -164,7 +180,7 @@ func (k *checker) auth() {
 			k.fault(at+".identity", "is missing; expected the name that policies know")
 		}
 	}
-	if len(a.Certificates) > 0 && k.config.TLS.ClientCA == "" {
+	if len(a.Certificates) > 0 && k.config.TLS.ClientCA == "" && k.read("tls.client_ca") {
 		k.fault("auth.certificates", "needs tls.client_ca, which says whose certificates count")
 	}
 	for name, members := range a.Groups {
@@ -175,27 +191,27 @@ func (k *checker) auth() {
 	k.usersFile(a.UsersFile)
 }
 
-// usersFile checks that the users file is there if someone must log in. The
-// embedded default makes its own at the first run. What is in the file is read
-// by the policy room.
+// usersFile checks that the users file is there if someone must log in, and has
+// the loader read it. The embedded default makes its own at the first run.
 func (k *checker) usersFile(file string) {
-	needed := false
-	for _, l := range k.config.Listeners {
-		needed = needed || l.Auth == AuthRequired
-	}
-	if file == "" || !needed && !k.set("auth.users_file") {
+	const key = "auth.users_file"
+	named := k.set(key)
+	if file == "" || !named && (!k.config.wantsPasswords() || !k.read("listeners", "auth") || !k.sound("state_dir")) {
 		return
 	}
 	_, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		own := k.config.Source == "" && file == filepath.Join(k.config.StateDir, "users")
-		if !own && !k.noUsers {
-			k.fault("auth.users_file", "%s does not exist; `postrider user add NAME` makes it", file)
+		if !own && !k.loader.Bystander {
+			k.fault(key, "%s does not exist; `postrider user add NAME` makes it", file)
 		}
 		return
 	}
-	if k.set("auth.users_file") {
-		k.readable("auth.users_file", file)
+	if k.loader.Bystander && !named || !k.readable(key, file) || k.loader.Users == nil {
+		return
+	}
+	if err := k.loader.Users(file); err != nil {
+		k.fault(key, "%v", err)
 	}
 }
 
@@ -235,7 +251,7 @@ func (k *checker) retry() {
 		}
 	}
 	k.positive("retry.lifetime", r.Lifetime)
-	if r.WarnAfter > 0 && r.WarnAfter >= r.Lifetime {
+	if r.WarnAfter > 0 && r.WarnAfter >= r.Lifetime && k.sound("retry.lifetime") {
 		k.fault("retry.warn_after", "%q is not shorter than retry.lifetime (%s); 0 turns warnings off", FormatDuration(r.WarnAfter), FormatDuration(r.Lifetime))
 	}
 }
@@ -243,5 +259,7 @@ func (k *checker) retry() {
 func (k *checker) queue() {
 	q := k.config.Queue
 	atLeast(k, "queue.max_bytes", q.MaxBytes, 1<<20)
-	atLeast(k, "queue.memory", q.Memory, 4<<20)
+	if k.set("queue.memory") || k.sound("memory") {
+		atLeast(k, "queue.memory", q.Memory, 4<<20)
+	}
 }

@@ -21,7 +21,7 @@ func (k *checker) listeners() {
 			k.fault(at+".name", "%q is the name of listeners[%d] too", l.Name, first)
 		}
 		names[l.Name] = i
-		if first, dup := addresses[l.Address]; dup {
+		if first, dup := addresses[l.Address]; dup && l.Address != "" {
 			k.fault(at+".address", "%q is the address of listeners[%d] too", l.Address, first)
 		}
 		addresses[l.Address] = i
@@ -40,7 +40,7 @@ func (k *checker) listener(at string, l *Listener) {
 		k.hostPort(at+".address", l.Address)
 	}
 	k.listenerAuth(at, l)
-	if l.Identity != "" && l.Auth != AuthNone {
+	if l.Identity != "" && l.Auth != AuthNone && k.read(at+".auth") {
 		k.fault(at+".identity", "is only for auth: none; here clients say who they are")
 	}
 	if a := l.Identity; strings.Contains(a, "@") {
@@ -57,6 +57,9 @@ func (k *checker) listener(at string, l *Listener) {
 // password travels in clear over a network.
 func (k *checker) listenerAuth(at string, l *Listener) {
 	key := at + ".auth"
+	if !k.sound(at+".address", key, at+".tls", at+".allow_insecure_auth") {
+		return
+	}
 	switch {
 	case l.Auth == AuthNone && !l.Local():
 		k.fault(key, `"none" is allowed on loopback addresses and unix sockets only, and %q is neither; expected required`, l.Address)

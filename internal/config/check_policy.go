@@ -25,15 +25,15 @@ func (k *checker) policy(at string, p *Policy) {
 	k.patterns(at+".recipients.deny", checkPolicyPattern, p.Recipients.Deny)
 	switch p.Environment {
 	case EnvironmentAllowlist:
-		if len(p.Recipients.Allow) == 0 {
+		if len(p.Recipients.Allow) == 0 && k.read(at+".recipients.allow") {
 			k.fault(at+".environment", `"allowlist" needs recipients.allow, the recipients that are let through`)
 		}
 	case EnvironmentRedirect:
-		if len(p.RedirectTo) == 0 {
+		if len(p.RedirectTo) == 0 && k.read(at+".redirect_to") {
 			k.fault(at+".environment", `"redirect" needs redirect_to, the addresses that get the mail instead`)
 		}
 	}
-	if len(p.RedirectTo) > 0 && p.Environment != EnvironmentRedirect {
+	if len(p.RedirectTo) > 0 && p.Environment != EnvironmentRedirect && k.read(at+".environment") {
 		k.fault(at+".redirect_to", "is only for environment: redirect")
 	}
 	switch p.Bounces {
@@ -56,6 +56,14 @@ func (k *checker) patterns(key string, check func(string) error, list []string) 
 // knownListeners checks that each name is that of a listener, by name or by
 // address: a rule for a listener that does not exist would never match.
 func (k *checker) knownListeners(key string, names []string) {
+	if len(k.config.Listeners) == 0 {
+		return // there are none, or they could not be read
+	}
+	for i := range k.config.Listeners {
+		if at := index("listeners", i); !k.read(at+".name", at+".address") {
+			return
+		}
+	}
 	for i, name := range names {
 		known := slices.ContainsFunc(k.config.Listeners, func(l Listener) bool {
 			return l.Name == name

@@ -55,24 +55,27 @@ func (k *checker) credentials(at string, r *Route) {
 	if r.PasswordFile != "" {
 		key = at + ".password_file"
 	}
+	if !k.sound(at+".password", at+".password_file", at+".username") {
+		return
+	}
 	switch {
 	case r.Password == "":
-		for i, s := range r.Smarthosts {
-			if s.Username != "" {
-				k.fault(index(at+".smarthosts", i), "has a user name without password or password_file")
-				return
-			}
-		}
+		k.smarthosts(at, r, func(s Smarthost) bool { return s.Username == "" }, "has a user name without password or password_file")
+	case len(r.Smarthosts) == 0 && !k.read(at+".smarthosts"):
 	case len(r.Smarthosts) == 0:
 		k.fault(key, "needs smarthosts to log in to; MX hosts take no password")
 	case (r.TLS == RouteTLSNone || r.TLS == RouteTLSOpportunistic) && !r.InsecureAuth:
 		k.fault(at+".tls", "%q would send the password in clear; expected verify or require (or allow_insecure_auth: true)", r.TLS)
 	default:
-		for i, s := range r.Smarthosts {
-			if s.Username == "" {
-				k.fault(index(at+".smarthosts", i), "has a password without a user name; expected username, or user@ in the URL")
-				return
-			}
+		k.smarthosts(at, r, func(s Smarthost) bool { return s.Username != "" }, "has a password without a user name; expected username, or user@ in the URL")
+	}
+}
+
+// smarthosts checks what must hold for each smarthost that could be read.
+func (k *checker) smarthosts(at string, r *Route, holds func(Smarthost) bool, problem string) {
+	for i, s := range r.Smarthosts {
+		if key := index(at+".smarthosts", i); k.sound(key) && !holds(s) {
+			k.fault(key, "%s", problem)
 		}
 	}
 }

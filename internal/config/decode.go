@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,9 @@ type decoder struct {
 func (d *decoder) value(n *node, path string, v reflect.Value) {
 	if path != "" {
 		d.where[path] = n.position
+	}
+	if slices.Contains(d.faults.unsound, path) {
+		return // its fault has been told
 	}
 	t := v.Type()
 	if s, ok := scalars[t]; ok {
@@ -78,7 +82,7 @@ func (d *decoder) structure(n *node, path string, v reflect.Value) {
 		full := join(path, e.key)
 		i, ok := fieldOf(v.Type(), e.key)
 		if !ok {
-			d.faults.add(e.position, full, "unknown key%s", suggest(e.key, keysOf(v.Type())))
+			d.faults.unknown(e.position, path, e.key, keysOf(v.Type()))
 			continue
 		}
 		d.value(e.value, full, v.Field(i))

@@ -13,7 +13,7 @@ var embedded []byte
 // Default returns the embedded default: what is in force without a file and
 // without variables.
 func Default() *Config {
-	c, err := Loader{}.parse(nil, "")
+	c, err := Loader{Bystander: true}.parse(nil, "")
 	if err != nil {
 		panic("config: the embedded default: " + err.Error())
 	}

@@ -104,7 +104,7 @@ func (o override) apply(root *node, f *faults) {
 			} else if field, ok := fieldOf(t, word); ok {
 				next = t.Field(field).Type
 			} else {
-				f.add(at, join(path, word), "unknown key%s", suggest(word, keysOf(t)))
+				f.unknown(at, path, word, keysOf(t))
 				return
 			}
 			path, t = join(path, word), next
@@ -155,9 +155,10 @@ func (o override) node(t reflect.Type, f *faults, path string) *node {
 	for _, e := range inner.list {
 		f.add(at, path, "%s", e.Problem)
 	}
-	if n != nil {
-		n.from(at)
+	if n == nil || len(inner.list) > 0 {
+		return nil
 	}
+	n.from(at)
 	return n
 }
 

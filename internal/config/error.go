@@ -66,6 +66,9 @@ func (e Errors) Unwrap() []error {
 type faults struct {
 	file string
 	list Errors
+	// unsound are the paths of keys that have a fault, or may be what somebody
+	// meant by a key nobody knows. Nothing else is concluded from their values.
+	unsound []string
 }
 
 // add notes a fault at a position.
@@ -77,6 +80,34 @@ func (f *faults) add(at position, key, format string, args ...any) {
 		e.File, e.Line = f.file, at.line
 	}
 	f.list = append(f.list, e)
+	f.doubt(key)
+}
+
+// unknown notes a key below path that is none of known. What it may stand for is
+// left out of the checks: somebody has set it.
+func (f *faults) unknown(at position, path, key string, known []string) {
+	f.add(at, join(path, key), "unknown key%s", suggest(key, known))
+	if meant := nearest(key, known); meant != "" {
+		f.doubt(join(path, meant))
+	}
+}
+
+// doubt notes that the value of a key says nothing.
+func (f *faults) doubt(key string) {
+	if key != "" {
+		f.unsound = append(f.unsound, key)
+	}
+}
+
+// touches reports whether one of keys is path, lies in it, or holds it.
+func touches(keys []string, path string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { return within(key, path) || within(path, key) })
+}
+
+// within reports whether path is key or lies in it.
+func within(path, key string) bool {
+	rest, ok := strings.CutPrefix(path, key)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // err returns what was collected, in the order of the file, or nil.

@@ -156,7 +156,7 @@ func TestStarterLoads(t *testing.T) {
 	dir := secrets(t)
 	path := filepath.Join(dir, "starter.yaml")
 	write(t, path, string(Starter()))
-	if _, err := (Loader{NoUsers: true}).Load(path, nil); err != nil {
+	if _, err := (Loader{Bystander: true}).Load(path, nil); err != nil {
 		t.Error(err)
 	}
 }

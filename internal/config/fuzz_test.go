@@ -18,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte, variable string) {
 		load := func(text []byte, environ ...string) (*Config, error) {
-			return Loader{NoUsers: true}.build(text, environ, "f.yaml", &faults{file: "f.yaml"})
+			return Loader{Bystander: true}.build(text, environ, "f.yaml", &faults{file: "f.yaml"})
 		}
 		// The system's name is not what is tried here, and must not be looked up.
 		c, err := load(text, variable, "POSTRIDER_HOSTNAME=relay.example.com")

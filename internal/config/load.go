@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -26,9 +27,12 @@ func Load(path string, environ []string) (*Config, error) {
 
 // Loader reads configurations.
 type Loader struct {
-	// NoUsers accepts that auth.users_file does not exist yet, for the command
-	// that makes it.
-	NoUsers bool
+	// Bystander accepts what only the relay itself can't do without, for commands
+	// that don't run it: that auth.users_file does not exist yet, and that nothing
+	// can be written to state_dir.
+	Bystander bool
+	// Users reads the users file for its faults; nil where they don't matter.
+	Users func(file string) error
 }
 
 // Load is as the function Load.
@@ -94,13 +98,12 @@ func (l Loader) build(text []byte, environ []string, source string, f *faults) (
 	c := defaults()
 	d.value(root, "", reflect.ValueOf(c).Elem())
 	c.Source = source
-	check := &checker{faults: f, where: d.where, config: c, noUsers: l.NoUsers}
-	if len(f.list) == 0 {
-		check.complete()
+	if root != nil && root.shape != shapeMapping && root.shape != shapeNull {
+		return nil, f.err()
 	}
-	if len(f.list) == 0 {
-		check.all()
-	}
+	check := &checker{faults: f, where: d.where, config: c, loader: l, unread: slices.Clone(f.unsound)}
+	check.complete()
+	check.all()
 	if err := f.err(); err != nil {
 		return nil, err
 	}

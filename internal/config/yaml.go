@@ -14,7 +14,8 @@ const maxDepth = 16
 
 // parseYAML reads one YAML document into a node. Only the plain part of YAML is
 // taken: no anchors, aliases, tags or merge keys, so that every value stands
-// where it acts. It returns nil after noting a fault.
+// where it acts. It returns nil after noting a fault if there is no telling what
+// the rest means.
 func parseYAML(text []byte, f *faults) *node {
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
@@ -40,13 +41,8 @@ func parseYAML(text []byte, f *faults) *node {
 		}
 		body = doc.Body
 	}
-	before := len(f.list)
 	r := &yamlReader{faults: f}
-	root := r.node(body, "", 0)
-	if len(f.list) > before {
-		return nil
-	}
-	return root
+	return r.node(body, "", 0)
 }
 
 // oneLine makes one line of what the library says, and tabs in it visible.
