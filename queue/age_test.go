@@ -60,7 +60,7 @@ func TestExpiresAndWarns(t *testing.T) {
 	}{
 		{"deferred again and again", alwaysGreylisted, 0, 1, 1, 0},
 		{"destination down for its whole life", alwaysUnreachable, 0, 1, 1, 0},
-		{"a suspended route expires nothing", suspendedForever, 0, 1, 0, 1},
+		{"a suspended route expires nothing, and reports go another way", suspendedForever, 0, 1, 0, 1},
 		{"NOTIFY=NEVER", alwaysGreylisted, mail.NotifyNever, 0, 0, 0},
 		{"NOTIFY=FAILURE", alwaysGreylisted, mail.NotifyFailure, 0, 1, 0},
 		{"NOTIFY=DELAY", alwaysGreylisted, mail.NotifyDelay, 1, 0, 0},
@@ -301,4 +301,18 @@ func TestRetryPlan(t *testing.T) {
 			t.Errorf("%s: due is %t", test.why, got)
 		}
 	}
+}
+
+// A delay report that would wait behind the same broken route is not made: it
+// would only double the backlog.
+func TestNoReportsBehindASuspendedRoute(t *testing.T) {
+	inBubble(t, suspendedForever, func(r *rig) {
+		for range 50 {
+			r.send("a@x.example", "b@y.example")
+		}
+		time.Sleep(plan.Lifetime)
+		if n := r.store.count(); n != 50 {
+			t.Errorf("%d messages in the queue, 50 were sent", n)
+		}
+	}, func(o *Options) { o.Router = mxRouter{map[string]string{"x.example": "smart", "y.example": "smart"}} })
 }

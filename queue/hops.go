@@ -127,6 +127,14 @@ func (s *scheduler) dropFresh() {
 	}
 }
 
+// suspended reports whether d waits for its route to be mended.
+func (s *scheduler) suspended(d Destination) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hops[d]
+	return h != nil && h.health.status == Suspended
+}
+
 // down returns the destinations that are Down and were found so after the given
 // time.
 func (s *scheduler) down(after time.Time) map[Destination]trouble {

@@ -56,7 +56,7 @@ func (in *Incoming) Write(p []byte) (int, error) {
 	n, err := in.stage.Write(p)
 	before := in.size
 	in.size += int64(n)
-	in.q.space.staged.Add(int64(n))
+	in.q.space.write(n)
 	switch {
 	case err != nil:
 		in.q.space.note(err, false)

@@ -43,11 +43,17 @@ func (q *Queue) reportRelayed(s *settlement, d *Delivery, a *attempting, out *Ou
 	q.addReport(s, bounce.Relayed, relayed, now)
 }
 
-// warn adds a delay report to s, once, when d has waited for long enough.
+// warn adds a delay report to s, once, when d has waited for long enough. While
+// its route is suspended nothing is known of when that ends; and a report that
+// would itself wait behind the same fault is not made.
 func (q *Queue) warn(s *settlement, d *Delivery, now time.Time) {
 	after := q.plan().WarnAfter
 	age := q.clock.age(d.Arrival, now)
 	if after <= 0 || d.Warned || age < after {
+		return
+	}
+	suspended := q.sched.suspended(d.Destination)
+	if suspended && q.reportWaits(s.envelope) {
 		return
 	}
 	d.Warned = true
@@ -60,7 +66,9 @@ func (q *Queue) warn(s *settlement, d *Delivery, now time.Time) {
 		n := len(late)
 		late = q.appendReported(late, bounce.Delayed, s.envelope, d.recipient(index), d.Attempts)
 		if len(late) > n {
-			late[n].RetryUntil = now.Add(q.plan().Lifetime - age)
+			if !suspended {
+				late[n].RetryUntil = now.Add(q.plan().Lifetime - age)
+			}
 			to = append(to, s.envelope.Recipients[index].Address)
 		}
 	}
@@ -71,6 +79,16 @@ func (q *Queue) warn(s *settlement, d *Delivery, now time.Time) {
 	ev := q.eventOf(mail.EventDelayed, s.envelope, d, now)
 	ev.To, ev.Next = to, d.Due
 	s.events = append(s.events, ev)
+}
+
+// reportWaits reports whether a report about e would go by a suspended route.
+func (q *Queue) reportWaits(e *mail.Envelope) bool {
+	to, ok := bounce.To(e)
+	if !ok {
+		return false
+	}
+	report := &mail.Envelope{Recipients: []mail.Recipient{{Address: to}}}
+	return q.sched.suspended(q.destination(report, 0))
 }
 
 // appendReported appends r in the form of a report, if its sender wants to be told.

@@ -258,6 +258,33 @@ func TestUnsettleableDeliveryIsLeftAlone(t *testing.T) {
 	})
 }
 
+// The free space is looked at once a second; what is taken between two looks
+// counts.
+func TestBurstDoesNotOverrunMinFree(t *testing.T) {
+	inBubble(t, alwaysTaken, func(r *rig) {
+		r.store.free = 40 << 20
+		time.Sleep(2 * freeEvery) // so that it is seen
+		kept := 0
+		for range 20 {
+			in, err := r.Receive(context.Background())
+			if err != nil {
+				break
+			}
+			if _, err = in.Write(make([]byte, 1<<20)); err == nil {
+				err = in.Commit(context.Background(), &mail.Envelope{Recipients: []mail.Recipient{{Address: mail.MustParseAddress("b@y.example")}}}, Hold)
+			}
+			in.Discard()
+			if err != nil {
+				break
+			}
+			kept++
+		}
+		if kept < 3 || kept > 4 {
+			t.Errorf("%d MiB taken with 4 MiB above min_free", kept)
+		}
+	}, func(o *Options) { o.Limits.MinFree = 36 << 20 })
+}
+
 func TestRefusesBeyondItsBounds(t *testing.T) {
 	full := mail.Reply{Code: 452, Enhanced: mail.EnhancedCode{4, 3, 1}}
 	tests := []struct {

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type space struct {
 	log    *slog.Logger
 	limits atomic.Pointer[config.Queue]
 	staged atomic.Int64 // octets of content on the way in
+	taken  atomic.Int64 // octets of content written since the disk was looked at
 
 	failing atomic.Pointer[error] // the last commit's error; nil after success
 
@@ -82,10 +84,16 @@ func (s *space) room(more int64) error {
 	if err != nil {
 		return errLocal.Because(err)
 	}
-	if free < uint64(limits.MinFree)+uint64(max(more, 0)) {
+	if int64(min(free, math.MaxInt64))-s.taken.Load()-more < int64(limits.MinFree) {
 		return errFull.Because(errors.New("less than queue.min_free is free on the disk"))
 	}
 	return nil
+}
+
+// write notes n octets of content that are on their way to the disk.
+func (s *space) write(n int) {
+	s.staged.Add(int64(n))
+	s.taken.Add(int64(n))
 }
 
 // freeNow returns the free space, at most freeEvery old.
@@ -93,6 +101,7 @@ func (s *space) freeNow() (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.looked.IsZero() || time.Since(s.looked) > freeEvery {
+		s.taken.Store(0)
 		s.free, s.freeErr = s.store.Free()
 		s.looked = time.Now()
 	}

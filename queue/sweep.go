@@ -62,7 +62,9 @@ func (q *Queue) warnOne(e *mail.Envelope, d *Delivery) *settlement {
 		return nil
 	}
 	s := &settlement{envelope: e, old: d, new: d.clone()}
-	q.warn(s, s.new, q.clock.now())
+	if q.warn(s, s.new, q.clock.now()); !s.new.Warned {
+		return nil
+	}
 	return s
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -62,6 +64,10 @@ func (q *Queue) attempt(j job) {
 	for {
 		began := q.clock.now()
 		out := q.carry(a)
+		if err := a.content.damage(); err != nil && !took(&out) {
+			q.bury(a, err) // it would be no better next time
+			return
+		}
 		if out.Wait > 0 {
 			q.sched.pause(j.lane.hop, a.Delivery, began.Add(out.Wait+time.Millisecond).Truncate(time.Millisecond))
 			return
@@ -108,16 +114,15 @@ func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (p
 	if q.ctx.Err() != nil {
 		return time.Time{} // what a stopped attempt says is not the next hop's fault
 	}
-	took, tried := false, false
+	tried := false
 	for i := range out.Results {
-		took = took || out.Results[i].Verdict == Success
 		tried = tried || out.Results[i].Verdict != Reroute && !q.interrupted(out.Results[i].Verdict)
 	}
 	t := trouble{fault: out.Fault, reply: out.FaultReply, host: out.Event.Host, reason: out.FaultReason}
 	if t.fault == NoFault && !tried {
 		return time.Time{}
 	}
-	o := q.sched.observe(h, t, sender, took, began)
+	o := q.sched.observe(h, t, sender, took(out), began)
 	if o.news {
 		q.logStatus(h.Destination, o.status, t, o.next)
 	}
@@ -132,6 +137,11 @@ func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (p
 		return o.next
 	}
 	return time.Time{}
+}
+
+// took reports whether anybody was delivered to.
+func took(out *Outcome) bool {
+	return slices.ContainsFunc(out.Results, func(r Result) bool { return r.Verdict == Success })
 }
 
 // plainPath is a path without its brackets, as events have it.
@@ -164,7 +174,8 @@ func (q *Queue) logStatus(d Destination, s Status, t trouble, next time.Time) {
 // attempting is an attempt with what the queue has to know about it.
 type attempting struct {
 	Attempt
-	fresh *fresh
+	fresh   *fresh
+	content readContent // what Attempt.Content reads through
 	// deferred says that an earlier transaction of the same attempt deferred
 	// recipients.
 	deferred bool
@@ -187,8 +198,8 @@ func (q *Queue) open(j job) (*attempting, error) {
 	a := &attempting{fresh: j.entry.fresh, table: q.table.Load()}
 	a.Opening = q.opening
 	if f := a.fresh; f != nil {
-		a.Delivery, a.Envelope, a.Content = f.delivery, f.envelope, f.content
-		a.Pending = f.delivery.pending()
+		a.Delivery, a.Envelope, a.Pending = f.delivery, f.envelope, f.delivery.pending()
+		a.read(f.content)
 		return a, nil
 	}
 	d, err := q.store.Delivery(q.ctx, j.entry.DeliveryKey)
@@ -202,10 +213,41 @@ func (q *Queue) open(j job) (*attempting, error) {
 	if a.Envelope, err = q.store.Envelope(q.ctx, d.Message); err != nil {
 		return a, err
 	}
-	if a.Content, err = q.store.Content(q.ctx, d.Message); err != nil {
+	content, err := q.store.Content(q.ctx, d.Message)
+	if err != nil {
 		return a, err
 	}
+	a.read(content)
 	return a, nil
+}
+
+// read has the Deliverer read c.
+func (a *attempting) read(c Content) {
+	a.content.Content = c
+	a.Content = &a.content
+}
+
+// readContent is content that remembers whether it turned out to be damaged.
+type readContent struct {
+	Content
+	damaged atomic.Pointer[error]
+}
+
+// ReadAt implements Content.
+func (c *readContent) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Content.ReadAt(p, off)
+	if err != nil && errors.Is(err, ErrDamaged) {
+		c.damaged.Store(&err)
+	}
+	return n, err
+}
+
+// damage returns what a read found damaged; nil if none did.
+func (c *readContent) damage() error {
+	if err := c.damaged.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // unopened deals with a delivery that could not be collected for its attempt.

@@ -1,0 +1,42 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/postrider/postrider/internal/mail"
+)
+
+// rotten is content whose beginning can be read and whose end can't.
+type rotten struct{ Content }
+
+func (rotten) ReadAt(p []byte, off int64) (int, error) {
+	return 0, fmt.Errorf("reading at %d: %w", off, ErrDamaged)
+}
+
+// Content that turns out to be damaged while it is sent is no fault of the next
+// hop's: the operator gets the message at once, the sender no odd report.
+func TestContentDamagedInTheMiddle(t *testing.T) {
+	var seen tries
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		seen.note(a)
+		a.Content.(*readContent).Content = rotten{a.Content.(*readContent).Content}
+		if _, err := a.Content.ReadAt(make([]byte, 1), 0); err == nil {
+			t.Error("the content can be read: the test shows nothing")
+		}
+		return all(a, greylist)
+	}, func(r *rig) {
+		id := r.send("a@x.example", "b@y.example")
+		synctest.Wait()
+		list, _, err := r.List(context.Background(), Selector{States: []State{Dead}}, DeliveryKey{}, 10)
+		if err != nil || len(list) != 1 || list[0].ID != id {
+			t.Fatalf("dead letters: %+v (%v)", list, err)
+		}
+		if seen.len() != 1 || len(r.log.of(mail.EventDead)) != 1 || len(r.log.of(mail.EventDeferred)) != 0 {
+			t.Errorf("%d attempts, dead told %d times, deferred %d times", seen.len(),
+				len(r.log.of(mail.EventDead)), len(r.log.of(mail.EventDeferred)))
+		}
+	})
+}
