@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -145,7 +144,7 @@ func (c queueShow) Run(p *program) error {
 			return err
 		}
 		if c.JSON {
-			return json.NewEncoder(p.stdout).Encode(m)
+			return newEncoder(p.stdout).Encode(m)
 		}
 		return printMessage(p.stdout, m)
 	})
@@ -165,7 +164,7 @@ func (c queueStats) Run(p *program) error {
 		if !c.JSON {
 			return printStats(p.stdout, s)
 		}
-		e := json.NewEncoder(p.stdout)
+		e := newEncoder(p.stdout)
 		for i := range s.Rows {
 			if err := e.Encode(&s.Rows[i]); err != nil {
 				return err

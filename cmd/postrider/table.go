@@ -23,7 +23,7 @@ type listing struct {
 func newListing(w io.Writer, asJSON bool) *listing {
 	l := &listing{w: bufio.NewWriter(w), now: time.Now()}
 	if asJSON {
-		l.json = json.NewEncoder(l.w)
+		l.json = newEncoder(l.w)
 	}
 	return l
 }

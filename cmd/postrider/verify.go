@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/queue/spool"
 	"github.com/postrider/postrider/relay/admin"
@@ -72,15 +71,15 @@ func (c queueVerify) Run(p *program) error {
 
 // verifyOffline opens the spool of a relay that does not run. It makes none.
 func (p *program) verifyOffline(report func(queue.Damage) error) error {
-	c, err := config.Loader{Bystander: true}.Load(p.configFile, p.environ)
+	state, err := p.stateDir()
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(c.StateDir, "queue")
+	dir := filepath.Join(state, "queue")
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return dataError{"there is no queue in " + c.StateDir + " yet"}
+		return dataError{"there is no queue in " + state + " yet"}
 	}
-	s, err := spool.Open(dir, spool.Options{Owner: c.Hostname, Logger: slog.New(slog.DiscardHandler)})
+	s, err := spool.Open(dir, spool.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
