@@ -1,3 +1,4 @@
-// Package rooms holds the test that keeps the imports between Postrider's
-// folders pointing one way. docs/flow.md shows the same order to people.
+// Package rooms holds the tests that keep the imports between Postrider's
+// folders pointing one way, and docs/flow.md, which shows the same order to
+// people, in step with the code.
 package rooms
