@@ -21,8 +21,11 @@ func drain(ctx context.Context, b *bench) error {
 			b.add(seconds("queue retry --all", time.Since(began)))
 			retried <- err
 		}()
-		for store.Totals().Messages > 0 && ctx.Err() == nil {
+		for int(b.next.taken.Load()) < b.Messages && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
+		}
+		if n := store.Totals().Messages; n != 0 && ctx.Err() == nil {
+			return fmt.Errorf("%d messages are left", n)
 		}
 		took := time.Since(began)
 		if err := <-retried; err != nil {

@@ -26,14 +26,15 @@ func fill(ctx context.Context, b *bench) error {
 		memory := watchMemory()
 		source := newSource(b.options)
 		began := time.Now()
-		var took [parts]time.Duration
+		var took, spent [parts]time.Duration
 		for part := range parts {
 			from, to := b.Messages*part/parts, b.Messages*(part+1)/parts
-			beganPart := time.Now()
+			beganPart, cpu := time.Now(), processor()
 			if err := source.submit(ctx, q, from, to); err != nil {
 				return err
 			}
 			took[part] = time.Since(beganPart)
+			spent[part] = processor() - cpu
 			b.add(rate(fmt.Sprintf("accepted with %d deferred", from), to-from, took[part]))
 		}
 		for int(b.next.deferred.Load()) < b.Messages { // the last few are on their way
@@ -42,6 +43,8 @@ func fill(ctx context.Context, b *bench) error {
 		b.add(
 			rate("accepted, attempted and deferred", b.Messages, time.Since(began)),
 			figure{"rate of the last part to the first's", 100 * took[0].Seconds() / took[parts-1].Seconds(), "%"},
+			figure{"CPU for 1,000, first part", 1000 * spent[0].Seconds() / float64(b.Messages/parts), "s"},
+			figure{"CPU for 1,000, last part", 1000 * spent[parts-1].Seconds() / float64(b.Messages/parts), "s"},
 			mebibytes("resident, largest", memory.end()),
 			mebibytes("resident, full", resident()),
 			mebibytes("written", written()),
