@@ -2,5 +2,6 @@
 
 package e2e
 
-// crashRounds is how often TestKilledUnderLoad kills the daemon.
+// crashRounds is how often TestKilledUnderLoad kills the daemon unless
+// -crash.rounds says otherwise.
 const crashRounds = 30
