@@ -157,6 +157,24 @@ func TestTooManyRecipients(t *testing.T) {
 	}
 }
 
+// TestListLongerThanTheLimit: whoever names far too many is told so for each, and
+// then sends to those that were taken.
+func TestListLongerThanTheLimit(t *testing.T) {
+	b := start(t, func(o *Options, _ *bench) { o.Limits.MaxRecipients = wasteLimit })
+	c := b.dial(t)
+	c.login()
+	c.do("MAIL FROM:<a@example.com>", "250 ")
+	for i := range 3 * wasteLimit {
+		want := "250 "
+		if i >= wasteLimit {
+			want = "452 4.5.3 "
+		}
+		c.do(fmt.Sprintf("RCPT TO:<b%d@example.net>", i), want)
+	}
+	c.do("DATA", "354 ")
+	c.do("x: y\r\n\r\nbody\r\n.", "250 ")
+}
+
 // TestTimeouts: each clock of a session is answered with 421.
 func TestTimeouts(t *testing.T) {
 	const short = 300 * time.Millisecond

@@ -157,9 +157,18 @@ func (s *session) refuseMail(err error, from mail.Path) error {
 	return engineError(s.refusal(err, "MAIL", &from, nil))
 }
 
+// maxSurplus is how many times the most recipients a transaction may name. A client
+// with a list that is too long is to hear 452 for the rest of it, and then to send
+// the message to the first (RFC 5321 4.5.3.1.10).
+const maxSurplus = 20
+
 // refuseRcpt does not count as waste what a long list of recipients may hold.
 func (s *session) refuseRcpt(err error, to mail.Address) error {
-	if s.tx.tried > s.set.limits.MaxRecipients {
+	most := s.set.limits.MaxRecipients
+	if len(s.tx.envelope.Recipients) > 0 {
+		most *= maxSurplus
+	}
+	if s.tx.tried > most {
 		s.wasted(wasteNothing)
 	}
 	return engineError(s.refusal(err, "RCPT", &s.tx.envelope.From, []mail.Address{to}))
