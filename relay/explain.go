@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,12 +9,15 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/policy"
+	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/relay/admin"
+	"github.com/postrider/postrider/relay/delivery"
 	"github.com/postrider/postrider/routing"
 )
 
 // explain tells what would happen to a message, by the code that would do it,
-// and does none of it: nothing is counted, connected to or kept.
+// and does none of it: nothing is counted or kept, and nobody is connected to
+// unless a probe is asked for.
 func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanation, error) {
 	e, rcpt, err := question(q)
 	if err != nil {
@@ -35,7 +39,7 @@ func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanati
 	}
 
 	route, steps := rules.table.Explain(e, rcpt)
-	x.Route, x.TLS = route.Name, string(route.TLS)
+	x.Route, x.TLS = route.Name, string(delivery.TLSPolicy(route, rules.config.Delivery))
 	x.Destination = destinations{rules.table}.Destination(e, rcpt).String()
 	found, err := r.router().Explain(ctx, route, route.Domain(rcpt))
 	if err != nil {
@@ -50,7 +54,44 @@ func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanati
 		x.Hops = append(x.Hops, explainHop(&found.Hops[i]))
 	}
 	x.Retry = retryPlan(rules.config.Retry)
+	if q.Probe {
+		e.Recipients[0].Address = rcpt
+		x.Probe = r.probe(ctx, e)
+	}
 	return x, nil
+}
+
+// probe takes the way of e as far as RCPT.
+func (r *Relay) probe(ctx context.Context, e *mail.Envelope) *admin.ExplanationProbe {
+	o := r.courier.Probe(ctx, e)
+	result := o.Results[0]
+	x := &admin.ExplanationProbe{
+		Result: "deferred", Host: cmp.Or(result.Host, o.Event.Host), TLS: o.Event.TLS, Reason: result.Reason,
+	}
+	switch {
+	case result.Verdict == queue.Success:
+		x.Result = "accepted"
+	case result.Verdict == queue.Bounce:
+		x.Result = "bounced"
+	case o.Fault >= queue.SenderRefused:
+		x.Result = "waiting"
+	}
+	if o.Event.Address.IsValid() {
+		x.Address = o.Event.Address.String()
+	}
+	if result.Reply.Code != 0 {
+		x.Reply = result.Reply.String()
+	}
+	if o.Event.Err != nil && x.Reason == "" && result.Verdict == queue.Success {
+		x.Note = o.Event.Err.Error()
+	}
+	for _, p := range o.Event.Phases {
+		if p.Name == "data" {
+			continue // none was sent
+		}
+		x.Phases = append(x.Phases, admin.ExplanationPhase{Name: p.Name, TookMS: float64(p.Took.Microseconds()) / 1000})
+	}
+	return x
 }
 
 // router returns the router in force.

@@ -2,17 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/relay/admin"
 )
 
 type explainCommand struct {
-	To   string `required:"" placeholder:"ADDRESS" help:"Recipient."`
-	From string `placeholder:"ADDRESS" help:"Reverse-path; <> for reports."`
-	As   string `placeholder:"USER" help:"Identity that submits it."`
-	JSON bool   `name:"json" help:"Print a JSON object."`
+	To    string `required:"" placeholder:"ADDRESS" help:"Recipient."`
+	From  string `placeholder:"ADDRESS" help:"Reverse-path; <> for reports."`
+	As    string `placeholder:"USER" help:"Identity that submits it."`
+	Probe bool   `help:"Connect to the next hop, log in and go as far as RCPT; no mail is sent."`
+	JSON  bool   `name:"json" help:"Print a JSON object."`
 }
 
 // Run has the daemon explain, so that the answer is by what is in force.
@@ -26,12 +26,12 @@ func (c explainCommand) Run(p *program) error {
 		}
 	}
 	return p.ask(func(ctx context.Context, client *admin.Client) error {
-		x, err := client.Explain(ctx, admin.Question{To: c.To, From: c.From, As: c.As})
+		x, err := client.Explain(ctx, admin.Question{To: c.To, From: c.From, As: c.As, Probe: c.Probe})
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return json.NewEncoder(p.stdout).Encode(x)
+			return newEncoder(p.stdout).Encode(x)
 		}
 		return printExplanation(p.stdout, x)
 	})

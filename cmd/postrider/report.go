@@ -112,17 +112,59 @@ func printExplanation(out io.Writer, x *admin.Explanation) error {
 	field("route", x.Route)
 	field("destination", x.Destination)
 	field("tls", x.TLS)
+	label := "because"
 	for _, s := range x.Steps {
 		line := s.What + ": " + s.Result
 		if s.TTL > 0 {
-			line += fmt.Sprintf(" (ttl %.0fs)", s.TTL)
+			line += fmt.Sprintf(" (TTL %.0fs)", s.TTL)
 		}
-		field("because", line)
+		field(label, line)
+		label = ""
 	}
 	for i, h := range x.Hops {
 		field(fmt.Sprintf("next hop %d", i+1), fmt.Sprintf("%s port %d: %s", h.Host, h.Port, strings.Join(h.Addresses, ", ")))
 	}
 	field("fault", x.Fault)
-	field("retry", x.Retry)
+	switch {
+	case x.Fault == "":
+		field("retry", x.Retry)
+	case strings.HasPrefix(x.Fault, "5"):
+		field("so", "mail would be returned to its sender")
+	default:
+		field("so", "mail would wait and be tried again")
+		field("retry", x.Retry)
+	}
+	if p := x.Probe; p != nil {
+		printProbe(field, p)
+	}
 	return w.Flush()
+}
+
+// printProbe writes what a real session showed.
+func printProbe(field func(name, value string), p *admin.ExplanationProbe) {
+	verdict := map[string]string{
+		"accepted": "the recipient was accepted; no mail was sent",
+		"deferred": "not now: mail would wait and be tried again",
+		"waiting":  "the route is at fault: its mail would wait, nothing would be returned",
+		"bounced":  "refused for good: mail would be returned to its sender",
+	}[p.Result]
+	field("probe", verdict)
+	where := p.Host
+	if p.Address != "" {
+		where += " (" + p.Address + ")"
+	}
+	if p.Address != "" && p.TLS == "" {
+		where += ", in clear"
+	} else if p.TLS != "" {
+		where += ", " + p.TLS
+	}
+	field("  host", where)
+	field("  reply", p.Reply)
+	field("  reason", p.Reason)
+	field("  note", p.Note)
+	var took []string
+	for _, phase := range p.Phases {
+		took = append(took, fmt.Sprintf("%s %.1f ms", phase.Name, phase.TookMS))
+	}
+	field("  took", strings.Join(took, ", "))
 }

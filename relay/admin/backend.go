@@ -42,6 +42,8 @@ type Question struct {
 	To   string `json:"to"`
 	From string `json:"from,omitempty"` // "<>" for the null reverse-path
 	As   string `json:"as,omitempty"`   // the identity
+	// Probe asks to connect and to go as far as RCPT.
+	Probe bool `json:"probe,omitempty"`
 }
 
 // Explanation tells what would happen to a message, and why.
@@ -63,6 +65,8 @@ type Explanation struct {
 	Fault string `json:"fault,omitempty"`
 	// Retry says when an attempt that is deferred is repeated, and how long.
 	Retry string `json:"retry"`
+	// Probe tells how far a real session came, if that was asked for.
+	Probe *ExplanationProbe `json:"probe,omitempty"`
 }
 
 // ExplanationStep is one decision or look-up.
@@ -78,6 +82,30 @@ type ExplanationHop struct {
 	Host      string   `json:"host"`
 	Port      uint16   `json:"port"`
 	Addresses []string `json:"addresses"`
+}
+
+// ExplanationProbe is what a session that ended at RCPT showed.
+type ExplanationProbe struct {
+	// Result is "accepted", "deferred", "bounced", or "waiting" for somebody to
+	// mend the route: what would become of mail.
+	Result string `json:"result"`
+	// Host was spoken to last, at Address, and TLS is the version; empty in clear.
+	Host    string `json:"host,omitempty"`
+	Address string `json:"address,omitempty"`
+	TLS     string `json:"tls,omitempty"`
+	// Reply is what decided; Reason says in words what no reply says.
+	Reply  string `json:"reply,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Note says what else is odd: that TLS failed and the session was in clear.
+	Note string `json:"note,omitempty"`
+	// Phases are how long the parts took.
+	Phases []ExplanationPhase `json:"phases,omitempty"`
+}
+
+// ExplanationPhase is a part of a session.
+type ExplanationPhase struct {
+	Name   string  `json:"name"`
+	TookMS float64 `json:"took_ms"`
 }
 
 // Message is what "queue show" tells.

@@ -217,19 +217,22 @@ func (t *attempt) key(hop *routing.NextHop) (sessionKey, error) {
 	return key, nil
 }
 
+// TLSPolicy is how far mail on a route insists on TLS.
+func TLSPolicy(r *routing.Route, d config.Delivery) config.RouteTLS {
+	switch {
+	case r.TLS != "":
+		return r.TLS
+	case !r.Smarthost:
+		return cmp.Or(d.TLS, config.RouteTLSOpportunistic)
+	case r.Password != "" || r.PasswordFile != "":
+		return config.RouteTLSVerify
+	}
+	return config.RouteTLSOpportunistic
+}
+
 // policy is how far this message insists on TLS.
 func (t *attempt) policy() config.RouteTLS {
-	policy := t.route.TLS
-	if policy == "" {
-		switch {
-		case !t.route.Smarthost:
-			policy = cmp.Or(t.rules.delivery.TLS, config.RouteTLSOpportunistic)
-		case t.route.Password != "" || t.route.PasswordFile != "":
-			policy = config.RouteTLSVerify
-		default:
-			policy = config.RouteTLSOpportunistic
-		}
-	}
+	policy := TLSPolicy(t.route, t.rules.delivery)
 	if t.a.Envelope.RequireTLS && !verifies(policy) {
 		return config.RouteTLSVerify // RFC 8689 section 4.2.1
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/postrider/postrider/routing"
@@ -84,7 +86,7 @@ func (d *dialer) connect(ctx context.Context, addresses []netip.AddrPort, dead f
 		}
 	}
 	if won.conn == nil {
-		return nil, addresses[0], errors.Join(errs...)
+		return nil, addresses[0], unconnectable(errs)
 	}
 	return won.conn, won.address, nil
 }
@@ -93,5 +95,44 @@ func (d *dialer) one(ctx context.Context, address netip.AddrPort) dialed {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	conn, err := d.dial(ctx, "tcp", address.String())
+	if err != nil {
+		err = &unconnected{address, err}
+	}
 	return dialed{conn, address, err}
+}
+
+// unconnected is an address that could not be connected to. It stands in reports
+// to senders, so it says no more than they can make use of.
+type unconnected struct {
+	address netip.AddrPort
+	cause   error
+}
+
+// Unwrap returns the cause.
+func (u *unconnected) Unwrap() error { return u.cause }
+
+// Error names the address and what happened, without the layers of the library.
+func (u *unconnected) Error() string {
+	what := u.cause.Error()
+	if errno, ok := errors.AsType[syscall.Errno](u.cause); ok {
+		what = errno.Error()
+	} else if e, ok := errors.AsType[net.Error](u.cause); ok && e.Timeout() {
+		what = "no answer in time"
+	}
+	return u.address.String() + ": " + what
+}
+
+// unconnectable is a host none of whose addresses could be connected to.
+type unconnectable []error
+
+// Unwrap returns what happened at each address.
+func (u unconnectable) Unwrap() []error { return u }
+
+// Error says it all in one line.
+func (u unconnectable) Error() string {
+	words := make([]string, len(u))
+	for i, err := range u {
+		words[i] = err.Error()
+	}
+	return strings.Join(words, "; ")
 }
