@@ -182,7 +182,7 @@ func (u *setup) startTLS(s *session, policy config.RouteTLS) error {
 // handshakeError is TLS that was begun and failed.
 type handshakeError struct{ cause error }
 
-func (e *handshakeError) Error() string { return "TLS handshake: " + e.cause.Error() }
+func (e *handshakeError) Error() string { return "TLS handshake: " + inWords(e.cause) }
 func (e *handshakeError) Unwrap() error { return e.cause }
 
 // handshake encrypts s. Its failure is a *trouble at TLS, and a *handshakeError

@@ -19,7 +19,7 @@ func (t *trouble) Error() string {
 	if t.reply.Code != 0 {
 		return t.at.String() + ": " + t.reply.String()
 	}
-	return t.at.String() + ": " + t.cause.Error()
+	return t.at.String() + ": " + inWords(t.cause)
 }
 
 // Unwrap returns the cause.

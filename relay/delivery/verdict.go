@@ -207,9 +207,9 @@ func (x *exchange) reason(at stage, r mail.Reply) string {
 		cause = errOutOfStep
 	}
 	if at == atData && x.sent {
-		return "no answer after the end of the message: " + cause.Error()
+		return "no answer after the end of the message: " + inWords(cause)
 	}
-	return at.String() + ": " + cause.Error()
+	return at.String() + ": " + inWords(cause)
 }
 
 func (f *failure) result() queue.Result {
