@@ -37,6 +37,7 @@ func (q *Queue) Receive(context.Context) (*Incoming, error) {
 	}
 	stage, err := q.store.Stage()
 	if err != nil {
+		q.space.note(err, false)
 		return nil, refuse(err)
 	}
 	return &Incoming{q: q, id: mail.NewID(q.clock.now()), stage: stage}, nil
