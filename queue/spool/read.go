@@ -92,7 +92,10 @@ func readDeliveries(r pebble.Reader, id mail.ID) ([]*queue.Delivery, error) {
 	}
 	if m.deliveries == 1 {
 		d, err := readDelivery(r, queue.DeliveryKey{Message: id, Number: m.number})
-		return []*queue.Delivery{d}, err
+		if err != nil {
+			return nil, err
+		}
+		return []*queue.Delivery{d}, nil
 	}
 	var ds []*queue.Delivery
 	err = scan(r, appendIDKey(nil, tableDelivery, id), func(key, value []byte) error {

@@ -219,7 +219,7 @@ func recount(r pebble.Reader, without mail.ID) (map[counter]counts, error) {
 			return nil // another one that will be moved aside when it is met
 		}
 		ds, err := readDeliveries(r, id)
-		if errors.Is(err, queue.ErrDamaged) || len(ds) == 0 {
+		if err = wrap("reading deliveries", err); errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotFound) {
 			return nil
 		}
 		for i, d := range ds {
