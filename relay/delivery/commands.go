@@ -35,7 +35,7 @@ func appendMail(b []byte, e *mail.Envelope, body *body, utf8 bool, k *keywords) 
 		}
 		if e.EnvelopeID != "" {
 			b = append(b, " ENVID="...)
-			b = appendXtext(b, e.EnvelopeID)
+			b = mail.AppendXtext(b, e.EnvelopeID)
 		}
 	}
 	return append(b, "\r\n"...)
@@ -58,7 +58,7 @@ func appendRcpt(b []byte, r *mail.Recipient, k *keywords) []byte {
 			if strings.EqualFold(r.OriginalType, "utf-8") {
 				b = appendUTF8Xtext(b, r.Original)
 			} else {
-				b = appendXtext(b, r.Original)
+				b = mail.AppendXtext(b, r.Original)
 			}
 		}
 	}
@@ -80,21 +80,6 @@ func notifyWords(n mail.Notify) string {
 		}
 	}
 	return strings.Join(words, ",")
-}
-
-const hexDigits = "0123456789ABCDEF"
-
-// appendXtext appends s as xtext (RFC 3461 section 4).
-func appendXtext(b []byte, s string) []byte {
-	for i := range len(s) {
-		c := s[i]
-		if c > ' ' && c < 0x7f && c != '+' && c != '=' {
-			b = append(b, c)
-		} else {
-			b = append(b, '+', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return b
 }
 
 // appendUTF8Xtext appends s as utf-8-addr-xtext (RFC 6533 section 3), which is

@@ -153,7 +153,7 @@ func (s *session) senderParams(params string) *mail.Error {
 				return badParam("RET is FULL or HDRS")
 			}
 		case "ENVID":
-			id, ok := decodeXtext(value)
+			id, ok := mail.ParseXtext(value)
 			if !ok || len(value) > maxEnvid {
 				return badParam("ENVID is xtext of at most 100 characters")
 			}
@@ -161,7 +161,7 @@ func (s *session) senderParams(params string) *mail.Error {
 		case "AUTH":
 			// Whom the client submits for is only believed of trusted relays
 			// (RFC 4954 5); we know none, so it is as if it said <>.
-			if _, ok := decodeXtext(value); !ok {
+			if _, ok := mail.ParseXtext(value); !ok {
 				return badParam("AUTH is an address in xtext, or <>")
 			}
 		default:

@@ -70,33 +70,6 @@ func noValue(key string, has bool) *mail.Error {
 	return nil
 }
 
-// decodeXtext decodes xtext (RFC 3461 4): printable ASCII but for "+" and "=",
-// which stand as "+HH". What it decodes to must be printable too, it ends up in
-// reports.
-func decodeXtext(s string) (string, bool) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '+':
-			if i+2 >= len(s) {
-				return "", false
-			}
-			v, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-			if err != nil || v < ' ' || v > '~' {
-				return "", false
-			}
-			b.WriteByte(byte(v))
-			i += 2
-		case c <= ' ' || c > '~' || c == '=':
-			return "", false
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String(), s != ""
-}
-
 // parseNotify reads NOTIFY (RFC 3461 4.1).
 func parseNotify(s string) (mail.Notify, bool) {
 	var set mail.Notify
@@ -133,7 +106,7 @@ func parseOriginal(s string) (kind, address string, ok bool) {
 	if kind == "utf-8" {
 		address, ok = decodeUnitext(encoded)
 	} else {
-		address, ok = decodeXtext(encoded)
+		address, ok = mail.ParseXtext(encoded)
 	}
 	return kind, address, ok
 }
