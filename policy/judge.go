@@ -102,7 +102,7 @@ func (p *Policy) Sender(id *mail.Identity, from mail.Path, size int64) error {
 func (p *Policy) Recipient(id *mail.Identity, _ mail.Path, rcpt mail.Address, accepted int) error {
 	r := p.find(id)
 	if coveredBy(r.deny, rcpt) {
-		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is denied", r.title(), shown(rcpt))
+		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is denied; denied: %s", r.title(), shown(rcpt), listed(r.deny))
 	}
 	if r.allow != nil && !coveredBy(r.allow, rcpt) {
 		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is not allowed; allowed: %s", r.title(), shown(rcpt), listed(r.allow))

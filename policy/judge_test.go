@@ -140,10 +140,10 @@ func TestRecipients(t *testing.T) {
 		want               string
 	}{
 		{"anybody", "billing", "x@example.net", 0, ""},
-		{"denied", "billing", "x@Competitor.example", 0, `550 5.7.1 policy "policies[0]": recipient <x@competitor.example> is denied`},
+		{"denied", "billing", "x@Competitor.example", 0, `550 5.7.1 policy "policies[0]": recipient <x@competitor.example> is denied; denied: *@competitor.example`},
 		{"the hundredth", "billing", "x@example.net", 99, ""},
 		{"one too many", "billing", "x@example.net", 100, `452 4.5.3 policy "policies[0]": at most 100 recipients in a message`},
-		{"denied, whatever the number", "billing", "x@competitor.example", 100, `550 5.7.1 policy "policies[0]": recipient <x@competitor.example> is denied`},
+		{"denied, whatever the number", "billing", "x@competitor.example", 100, `550 5.7.1 policy "policies[0]": recipient <x@competitor.example> is denied; denied: *@competitor.example`},
 		{"allowed", "staging", "x@example.com", 5000, ""},
 		{"not allowed", "staging", "x@example.net", 0,
 			`550 5.7.1 policy "staging": recipient <x@example.net> is not allowed; allowed: *@example.com, qa@partner.example`},

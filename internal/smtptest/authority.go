@@ -55,23 +55,29 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 // names and IP addresses.
 func (a *Authority) Server(t testing.TB, names ...string) *tls.Config {
 	t.Helper()
-	return a.valid(t, time.Now().Add(24*time.Hour), names)
+	return a.valid(t, time.Now().Add(24*time.Hour), x509.ExtKeyUsageServerAuth, names)
+}
+
+// Client returns a configuration with a client certificate of these names.
+func (a *Authority) Client(t testing.TB, names ...string) *tls.Config {
+	t.Helper()
+	return a.valid(t, time.Now().Add(24*time.Hour), x509.ExtKeyUsageClientAuth, names)
 }
 
 // Expired returns a configuration whose certificate ended an hour ago.
 func (a *Authority) Expired(t testing.TB, names ...string) *tls.Config {
 	t.Helper()
-	return a.valid(t, time.Now().Add(-time.Hour), names)
+	return a.valid(t, time.Now().Add(-time.Hour), x509.ExtKeyUsageServerAuth, names)
 }
 
-func (a *Authority) valid(t testing.TB, until time.Time, names []string) *tls.Config {
+func (a *Authority) valid(t testing.TB, until time.Time, usage x509.ExtKeyUsage, names []string) *tls.Config {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]},
 		NotBefore: until.Add(-48 * time.Hour), NotAfter: until,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
