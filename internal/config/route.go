@@ -1,7 +1,5 @@
 package config
 
-import "time"
-
 // RouteTLS says how far a route insists on TLS.
 type RouteTLS string
 
@@ -16,19 +14,18 @@ const (
 
 // Route says how mail that matches goes on. The first that matches applies.
 type Route struct {
-	Name         string        `yaml:"name"` // default: routes[N]; "mx" is the built-in last one
-	Match        RouteMatch    `yaml:"match"`
-	Smarthosts   []Smarthost   `yaml:"smarthosts"` // empty: MX delivery
-	Username     string        `yaml:"username"`
-	Password     Secret        `yaml:"password"`
-	PasswordFile string        `yaml:"password_file"`
-	Mechanisms   []string      `yaml:"mechanisms"` // default: the strongest offered
-	TLS          RouteTLS      `yaml:"tls"`        // default: verify with a password, else opportunistic
-	CAFile       string        `yaml:"ca_file"`    // default: the system's
-	InsecureAuth bool          `yaml:"allow_insecure_auth"`
-	Concurrency  int           `yaml:"concurrency"` // connections at once; default delivery.destination_concurrency
-	Messages     Rate          `yaml:"messages"`    // pace of the route, such as 30/minute
-	Lifetime     time.Duration `yaml:"-"`
+	Name         string      `yaml:"name"` // default: routes[N]; "mx" is the built-in last one
+	Match        RouteMatch  `yaml:"match"`
+	Smarthosts   []Smarthost `yaml:"smarthosts"` // empty: MX delivery
+	Username     string      `yaml:"username"`
+	Password     Secret      `yaml:"password"`
+	PasswordFile string      `yaml:"password_file"`
+	Mechanisms   []string    `yaml:"mechanisms"` // default: the strongest offered
+	TLS          RouteTLS    `yaml:"tls"`        // default: verify with a password, else opportunistic
+	CAFile       string      `yaml:"ca_file"`    // default: the system's
+	InsecureAuth bool        `yaml:"allow_insecure_auth"`
+	Concurrency  int         `yaml:"concurrency"` // connections at once; default delivery.destination_concurrency
+	Messages     Rate        `yaml:"messages"`    // pace of the route, such as 30/minute
 }
 
 // RouteMatch holds the conditions of a route; all that are given must hold.
