@@ -45,9 +45,11 @@ func (s *Spool) Content(_ context.Context, id mail.ID) (queue.Content, error) {
 	if err != nil {
 		return nil, wrap("reading the content of "+id.String(), err)
 	}
-	defer closer.Close()
 	b := newBuffer(len(value)).append(value)
 	defer b.release()
+	if err := closer.Close(); err != nil { // see get
+		return nil, wrap("reading the content of "+id.String(), err)
+	}
 	return b.content(), nil
 }
 

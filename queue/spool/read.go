@@ -12,7 +12,9 @@ import (
 	"github.com/postrider/postrider/queue"
 )
 
-// get returns a copy of the value of key, or ErrNotFound.
+// get returns a copy of the value of key, or ErrNotFound. Where the value can't
+// be read, Pebble v2.1.7's Get returns none and no error (db.go getInternal): only
+// the closer tells.
 func get(r pebble.Reader, key []byte) ([]byte, error) {
 	value, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -21,8 +23,8 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closer.Close()
-	return bytes.Clone(value), nil
+	value = bytes.Clone(value)
+	return value, closer.Close()
 }
 
 // scan calls fn for each key that begins with prefix. What fn is given is
