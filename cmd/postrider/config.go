@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/postrider/postrider/internal/config"
-	"github.com/postrider/postrider/policy"
 )
 
 type configCommands struct {
@@ -25,9 +24,6 @@ func (configCheck) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUsers(c); err != nil {
-		return err
-	}
 	source := c.Source
 	if source == "" {
 		source = "the embedded default (no configuration file was found)"
@@ -36,25 +32,17 @@ func (configCheck) Run(p *program) error {
 	return err
 }
 
-// checkUsers reads the users file as the relay would.
-func checkUsers(c *config.Config) error {
-	if c.Auth.UsersFile == "" {
-		return nil
-	}
-	_, err := policy.LoadUsers(c.Auth.UsersFile)
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // where it must exist, Load said so
-		return nil
-	}
-	return config.Errors{{File: c.Source, Key: "auth.users_file", Problem: err.Error()}}
-}
-
 type configPrint struct{}
 
-// Run prints YAML that could be loaded again.
+// Run prints YAML that could be loaded again. That there are no users yet keeps
+// nobody from seeing what else is in force.
 func (configPrint) Run(p *program) error {
-	c, err := p.load()
+	c, err := p.bystand()
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(c.Auth.UsersFile); c.Auth.UsersFile != "" && errors.Is(err, fs.ErrNotExist) {
+		p.say("note: auth.users_file " + c.Auth.UsersFile + " does not exist yet; `postrider user add NAME` makes it")
 	}
 	text, err := config.Print(c)
 	if err != nil {

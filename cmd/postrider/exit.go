@@ -67,8 +67,12 @@ func exitCode(err error) int {
 		return exitTemporary
 	case errors.Is(err, admin.ErrNoDaemon), errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):
 		return exitUnavailable
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return exitPermission
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, fs.ErrExist):
+		return exitConfig // something else stands in the place of a file or directory of ours
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return exitTemporary
 	case errors.As(err, &answer):
 		return exitCodeOf[answer.Kind]
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/policy"
 	"github.com/postrider/postrider/relay/admin"
 )
 
@@ -25,6 +26,8 @@ type program struct {
 
 	// configFile is what -c names.
 	configFile string
+	// dir is the state directory, once it has been asked for.
+	dir string
 }
 
 // commands is what the command line takes.
@@ -54,25 +57,76 @@ func (p *program) run(args []string) int {
 	}
 	call, err := parser.Parse(args)
 	if err != nil {
-		return p.fail(usageError{err.Error()})
+		return p.fail(usageError{usageText(err)})
 	}
 	p.configFile = c.Config
 	return p.fail(call.Run(p))
 }
 
-// load reads the configuration that the command line and the environment name.
+// usageText returns what is wrong with a call. What stands in the place of a
+// command and is none is called so.
+func usageText(err error) string {
+	var call *kong.ParseError
+	if !errors.As(err, &call) || call.Context == nil {
+		return err.Error()
+	}
+	node := call.Context.Selected()
+	if node != nil && len(node.Children) == 0 {
+		return err.Error()
+	}
+	return strings.Replace(err.Error(), "unexpected argument ", "unknown command ", 1)
+}
+
+// load reads the configuration that the command line and the environment name,
+// with everything it refers to.
 func (p *program) load() (*config.Config, error) {
-	return config.Load(p.configFile, p.environ)
+	return config.Loader{Users: readUsers}.Load(p.configFile, p.environ)
+}
+
+// readUsers reads a users file as the relay would.
+func readUsers(file string) error {
+	_, err := policy.LoadUsers(file)
+	return err
+}
+
+// bystand reads the configuration for a command that does not run the relay.
+func (p *program) bystand() (*config.Config, error) {
+	return config.Loader{Bystander: true}.Load(p.configFile, p.environ)
+}
+
+// stateDir returns the state directory of the configuration, which may be broken
+// elsewhere: who runs a relay must get at its queue just then.
+func (p *program) stateDir() (string, error) {
+	if p.dir != "" {
+		return p.dir, nil
+	}
+	dir, err := config.StateDir(p.configFile, p.environ)
+	if dir == "" {
+		return "", err
+	}
+	if err != nil {
+		p.say("warning: the configuration is broken; going on with its state_dir, " + dir)
+		p.say(err.Error())
+	}
+	p.dir = dir
+	return dir, nil
+}
+
+// say writes text to stderr, each of its lines under our name.
+func (p *program) say(text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(p.stderr, "postrider: %s\n", strings.TrimRight(line, "\n"))
+	}
 }
 
 // ask has do talk to the daemon that runs with our configuration. SIGINT and
 // SIGTERM end it.
 func (p *program) ask(do func(context.Context, *admin.Client) error) error {
-	c, err := config.Loader{Bystander: true}.Load(p.configFile, p.environ)
+	dir, err := p.stateDir()
 	if err != nil {
 		return err
 	}
-	client := admin.NewClient(c.StateDir)
+	client := admin.NewClient(dir)
 	defer client.Close()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
@@ -86,13 +140,11 @@ func (p *program) fail(err error) int {
 	}
 	var quiet reported
 	if !errors.As(err, &quiet) {
-		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(p.stderr, "postrider: %s\n", strings.TrimRight(line, "\n"))
-		}
+		p.say(err.Error())
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintln(p.stderr, "postrider: `postrider --help` lists commands and flags")
+		p.say("`postrider --help` lists commands and flags")
 	}
 	return exitCode(err)
 }

@@ -151,7 +151,7 @@ func (c queueShow) Run(p *program) error {
 }
 
 type queueStats struct {
-	JSON bool `name:"json" help:"One JSON object a line: one for each destination and state."`
+	JSON bool `name:"json" help:"One JSON object a line: one for each destination and state, then one for each destination with its status."`
 }
 
 // Run prints counts by destination, state and age.
@@ -167,6 +167,11 @@ func (c queueStats) Run(p *program) error {
 		e := newEncoder(p.stdout)
 		for i := range s.Rows {
 			if err := e.Encode(&s.Rows[i]); err != nil {
+				return err
+			}
+		}
+		for i := range s.Destinations {
+			if err := e.Encode(&s.Destinations[i]); err != nil {
 				return err
 			}
 		}
@@ -205,6 +210,10 @@ func (ruleList) Run(p *program) error {
 	return p.ask(func(ctx context.Context, client *admin.Client) error {
 		rules, err := client.HoldRules(ctx)
 		if err != nil {
+			return err
+		}
+		if len(rules) == 0 {
+			_, err := fmt.Fprintln(p.stdout, "No rules: nothing new is held.")
 			return err
 		}
 		for _, r := range rules {

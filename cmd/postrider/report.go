@@ -79,18 +79,26 @@ func printStats(out io.Writer, s *admin.Stats) error {
 	}
 	for _, d := range s.Destinations {
 		for _, r := range d.Refused {
-			fmt.Fprintf(w, "\n%s refuses mail from %s since %s; next attempt in %s\n    %s\n", d.Destination, printable(r.Sender),
-				r.Since.Local().Format(time.RFC3339), due(&r.Probe, time.Now()), printable(r.Reason))
+			fmt.Fprintf(w, "\n%s refuses mail from %s since %s; next attempt %s\n    %s\n", d.Destination, printable(r.Sender),
+				r.Since.Local().Format(time.RFC3339), next(r.Probe, time.Now()), printable(r.Reason))
 		}
 		if d.Status == queue.Up {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s is %s since %s; next attempt in %s\n", d.Destination, d.Status, d.Since.Local().Format(time.RFC3339), due(&d.Probe, time.Now()))
+		fmt.Fprintf(w, "\n%s is %s since %s; next attempt %s\n", d.Destination, d.Status, d.Since.Local().Format(time.RFC3339), next(d.Probe, time.Now()))
 		if d.Reason != "" {
 			fmt.Fprintf(w, "    %s\n", printable(strings.TrimPrefix(d.Host+": "+d.Reason, ": ")))
 		}
 	}
 	return w.Flush()
+}
+
+// next writes when an attempt is made: "now", or "in 4m".
+func next(at, now time.Time) string {
+	if !at.After(now) {
+		return "now"
+	}
+	return "in " + age(at.Sub(now))
 }
 
 // minutes writes the bound of a column.

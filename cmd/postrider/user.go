@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/policy"
 )
 
@@ -19,7 +18,7 @@ type userCommands struct {
 
 // usersFile returns the users file of the configuration, which need not exist.
 func (p *program) usersFile() (string, error) {
-	c, err := config.Loader{Bystander: true}.Load(p.configFile, p.environ)
+	c, err := p.bystand()
 	if err != nil {
 		return "", err
 	}

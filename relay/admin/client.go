@@ -75,7 +75,7 @@ func (c *Client) unreachable(err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nobody answers at %s; start it with `postrider serve`, or name its configuration with -c", ErrNoDaemon, c.path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the daemon at %s belongs to another user: %w", c.path, fs.ErrPermission)
+		return fmt.Errorf("no access to %s; a daemon that runs there belongs to another user: %w", c.path, fs.ErrPermission)
 	}
 	return fmt.Errorf("asking the daemon at %s: %w", c.path, err)
 }
