@@ -51,7 +51,8 @@ type Relay struct {
 	admin      *admin.Server
 	control    *admin.Control
 
-	reloading sync.Mutex // held by Reload
+	reloading sync.Mutex  // held by Reload
+	draining  atomic.Bool // set when Stop begins
 	watching  sync.WaitGroup
 	unwatch   context.CancelFunc
 	stopping  sync.Once
@@ -148,8 +149,7 @@ func (r *Relay) start(ctx context.Context) error {
 		return err
 	}
 	if c.Admin.Address != "" {
-		ready := admin.Health{Ready: func(context.Context) error { return r.queue.Ready() }}
-		if r.admin, err = admin.Listen(c.Admin, ready, r.metrics, r.logger); err != nil {
+		if r.admin, err = admin.Listen(c.Admin, admin.Health{Ready: r.ready}, r.metrics, r.logger); err != nil {
 			return err
 		}
 	}
@@ -160,6 +160,17 @@ func (r *Relay) start(ctx context.Context) error {
 	r.unwatch = cancel
 	r.watching.Go(func() { watch(watching, r.watched, r.reloadChanged) })
 	return nil
+}
+
+// errDraining is what a readiness probe reads between SIGTERM and the end.
+var errDraining = errors.New("shutting down")
+
+// ready returns nil if a message can be accepted durably now, or why not.
+func (r *Relay) ready(context.Context) error {
+	if r.draining.Load() {
+		return errDraining
+	}
+	return r.queue.Ready()
 }
 
 // Addrs returns the addresses of the listeners in the order of the configuration.
@@ -179,6 +190,8 @@ func (r *Relay) Stop(ctx context.Context) error {
 const settleTime = 3 * time.Second
 
 func (r *Relay) stop(ctx context.Context) error {
+	began := time.Now()
+	r.draining.Store(true)
 	if r.unwatch != nil {
 		r.unwatch()
 		r.watching.Wait()
@@ -197,7 +210,9 @@ func (r *Relay) stop(ctx context.Context) error {
 	if r.admin != nil {
 		err = errors.Join(err, r.admin.Stop(ctx))
 	}
-	return errors.Join(err, r.spool.Close())
+	err = errors.Join(err, r.spool.Close())
+	r.logger.Info("stopped", "took", time.Since(began))
+	return err
 }
 
 // shorter returns a context that ends by before ctx does, as far as there is that

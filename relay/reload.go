@@ -2,9 +2,9 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/queue"
@@ -18,13 +18,15 @@ import (
 func (r *Relay) Reload() error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
+	old := r.rules.Load().config
 	err := r.reload()
 	r.metrics.Reloaded(err)
 	if err != nil {
 		r.logger.Error("the new configuration was refused, the old one stays in force", "error", err)
 		return err
 	}
-	r.logger.Info("reloaded", "config", r.rules.Load().config.Source)
+	now := r.rules.Load().config
+	r.logger.Info("reloaded", "config", now.Source, "changed", strings.Join(config.Changed(old, now), ","))
 	return nil
 }
 
@@ -35,7 +37,7 @@ func (r *Relay) reload() error {
 	}
 	old := r.rules.Load()
 	if key := needsRestart(old.config, c); key != "" {
-		return fmt.Errorf("%s has changed, which only a restart can put in force", key)
+		return config.Errors{{File: c.Source, Key: key, Problem: "has changed, which only a restart can put in force"}}
 	}
 	rules, err := newRules(c, r.carried, r.logger)
 	if err != nil {
