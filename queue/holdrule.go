@@ -130,24 +130,5 @@ func (q *Queue) holds(e *mail.Envelope, index int, to Destination) bool {
 // glob reports whether s matches pattern, in which "*" stands for anything, without
 // regard to case.
 func glob(pattern, s string) bool {
-	pattern, s = strings.ToLower(pattern), strings.ToLower(s)
-	head, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == s
-	}
-	s, ok := strings.CutPrefix(s, head)
-	if !ok {
-		return false
-	}
-	for {
-		var part string
-		if part, rest, star = strings.Cut(rest, "*"); !star {
-			return strings.HasSuffix(s, part)
-		}
-		at := strings.Index(s, part)
-		if at < 0 {
-			return false
-		}
-		s = s[at+len(part):]
-	}
+	return mail.NewGlob(strings.ToLower(pattern)).Match(strings.ToLower(s))
 }
