@@ -7,4 +7,8 @@
 // what a client reads never tells whether a user exists; nothing here touches the
 // queue. A Policy is immutable; a reload swaps it whole, only the counters of its
 // limits live on.
+//
+// Nothing here is written to disk but an edited users file, which a crash leaves
+// old or new and never half. Counters and remembered passwords are forgotten with
+// the process. Nothing runs between questions, so there is nothing to shut down.
 package policy

@@ -9,4 +9,7 @@
 // What always holds: a scrape or a listing costs the relay a bounded amount of
 // memory; no label of a metric holds an address or an open set of names; a
 // listener that is closed has no goroutine left behind.
+//
+// A crash leaves the control socket's file, which the next start replaces. Stop
+// lets running requests finish until its context ends, then cuts them off.
 package admin
