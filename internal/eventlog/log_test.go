@@ -98,6 +98,17 @@ func TestEveryEventInEveryFormat(t *testing.T) {
 	}
 }
 
+// A client that greets with its address is no host by that name.
+func TestPostfixPeerIsNamedOnce(t *testing.T) {
+	out := render(t, config.Log{Format: config.LogPostfix}, func(l *Log) {
+		l.Record(mail.Event{Kind: mail.EventAccepted, Time: noon, ID: id, Host: "[127.0.0.1]", Mechanism: "PLAIN",
+			Identity: "app", From: sender, Address: netip.MustParseAddrPort("127.0.0.1:40000")})
+	})
+	if want := "client=unknown[127.0.0.1], sasl_method=PLAIN"; !strings.Contains(out, want) {
+		t.Errorf("no %s in %s", want, out)
+	}
+}
+
 // Whatever peers and the program say, each line is one JSON object.
 func TestJSONLinesAreJSON(t *testing.T) {
 	hostile := "quote \" back \\ bell \a del \x7f broken \xff\xfe sep \u2028 nul \x00 end\r\n{\"event\":\"delivered\"}"

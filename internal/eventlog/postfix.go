@@ -65,7 +65,7 @@ func (l *Log) recordPostfix(e *mail.Event) {
 
 func postfixPeer(e *mail.Event) string {
 	host := e.Host
-	if host == "" {
+	if host == "" || e.Address.IsValid() && strings.HasPrefix(host, "[") { // an address literal says no more
 		host = "unknown"
 	}
 	if !e.Address.IsValid() {

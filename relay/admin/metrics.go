@@ -40,8 +40,8 @@ type Metrics struct {
 
 // Bounds of the histograms, in seconds.
 var (
-	shortTimes = prometheus.ExponentialBucketsRange(100e-6, 10, 16) // disk, DNS
-	phaseTimes = prometheus.ExponentialBucketsRange(1e-3, 300, 16)
+	shortTimes = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10} // disk, DNS
+	phaseTimes = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
 	longTimes  = []float64{.01, .05, .1, .5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 5 * 24 * 3600}
 )
 

@@ -205,6 +205,9 @@ func TestMetricsArePromisedOnes(t *testing.T) {
 			t.Errorf("%s is missing", name)
 		}
 	}
+	if odd := regexp.MustCompile(`postrider_\w+_bucket\{.*le="\d*\.\d{6,}"`).FindString(text); odd != "" {
+		t.Errorf("a bound nobody would write: %s", odd)
+	}
 	if strings.Contains(text, "secret-") {
 		t.Error("a label holds what a peer chose")
 	}
