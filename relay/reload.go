@@ -92,8 +92,8 @@ func needsRestart(old, now *config.Config) string {
 	}{
 		{"state_dir", old.StateDir, now.StateDir},
 		{"delivery.recipients_per_transaction", old.Delivery.RecipientsPerMessage, now.Delivery.RecipientsPerMessage},
-		{"queue.memory", old.Queue.Memory, now.Queue.Memory},
 		{"memory", old.Memory, now.Memory},
+		{"queue.memory", old.Queue.Memory, now.Queue.Memory}, // follows memory where nothing else is said
 		{"admin", old.Admin, now.Admin},
 	} {
 		if !reflect.DeepEqual(k.old, k.now) {

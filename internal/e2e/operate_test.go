@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -159,6 +160,18 @@ func TestBrokenReloadIsRefused(t *testing.T) {
 		}
 		return nil
 	})
+	logged := func(what string) {
+		t.Helper()
+		eventually(t, "the log says "+what, func() error {
+			if !strings.Contains(d.log.String(), what) {
+				return errors.New("it does not")
+			}
+			return nil
+		})
+	}
+	logged(`"changed":"retry"`)
+	d.write(string(good) + "memory: 100MiB\n")
+	logged(filepath.Base(d.config) + ": memory: has changed, which only a restart can put in force")
 }
 
 // TestDrain asks the daemon to stop while one client is idle and another is in the
@@ -178,6 +191,12 @@ func TestDrain(t *testing.T) {
 	idle.expect("421")
 	late := dial(t, d.Open)
 	late.expect("421")
+	if err := get("http://" + d.Admin + "/readyz"); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("readiness during the drain: %v", err)
+	}
+	if err := get("http://" + d.Admin + "/livez"); err != nil {
+		t.Errorf("liveness during the drain: %v", err)
+	}
 	busy.ask("Subject: finished\r\n\r\nduring the drain\r\n.", "250")
 	<-d.done
 	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
@@ -198,7 +217,10 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	stuck.ask("MAIL FROM:<a@example.org>", "250")
 	stuck.ask("RCPT TO:<b@example.net>", "250")
 	stuck.ask("DATA", "354")
+	idle := dial(t, d.Open)
+	idle.expect("220")
 	d.signal(syscall.SIGTERM)
+	idle.expect("421")      // the signal has arrived
 	late := dial(t, d.Open) // answered 421: the drain has begun
 	late.expect("421")
 	d.signal(syscall.SIGTERM)
