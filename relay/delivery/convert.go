@@ -79,6 +79,8 @@ func (v *converter) entity(from, to int64, depth int) error {
 			return err
 		}
 		return v.entity(h.end, to, depth+1)
+	case strings.HasPrefix(media, "message/global"):
+		// Unlike the others it may be (RFC 6532 3.7, RFC 6533 6).
 	case strings.HasPrefix(media, "message/"):
 		return inconvertible(media + " may not be encoded")
 	}

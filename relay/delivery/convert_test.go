@@ -331,3 +331,20 @@ func FuzzConversion(f *testing.F) {
 		}
 	})
 }
+
+// TestReportsWithInternationalisedAddressesAreConverted: a report about such an
+// address reaches its sender through a host that takes 7-bit mail only.
+func TestReportsWithInternationalisedAddressesAreConverted(t *testing.T) {
+	p := peer(t, nil)
+	content := "MIME-Version: 1.0\r\nContent-Type: multipart/report; boundary=x\r\n\r\n" +
+		"--x\r\nContent-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\nFinal-Recipient: utf-8; üser@example.net\r\n--x--\r\n"
+	a := message(content, "1@example.net")
+	a.Envelope.EightBit = true
+	o := send(t, mx(hop("mx.example.net", p.Addr())), a)
+	if o.Results[0].Verdict != queue.Success {
+		t.Fatalf("outcome: %+v", o)
+	}
+	if got := string(p.Await(t, 1)[0].Content); strings.Contains(got, "ü") || !strings.Contains(got, "base64") {
+		t.Errorf("arrived:\n%s", got)
+	}
+}

@@ -232,3 +232,15 @@ func TestOversizedReplies(t *testing.T) {
 		})
 	}
 }
+
+// TestMalformedContentHidesNoRefusal: who was refused for a reason of their own is
+// told that one, not the content's.
+func TestMalformedContentHidesNoRefusal(t *testing.T) {
+	p := peer(t, map[smtptest.Step]smtptest.Actor{smtptest.Rcpt: smtptest.ByPath(map[string]string{"1@example.net": "550 5.1.1 no such user"})})
+	o := send(t, mx(hop("mx.example.net", p.Addr())), message("Subject: x\r\n\r\na\nb\r\n", "1@example.net", "2@example.net"))
+	for i, want := range []string{"no such user", "bare CR or LF"} {
+		if r := o.Results[i]; r.Verdict != queue.Bounce || !strings.Contains(r.Reply.Text, want) {
+			t.Errorf("recipient %d: %+v, want %q", i+1, r, want)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package delivery
+
+import (
+	"testing"
+
+	"github.com/postrider/postrider/internal/smtptest"
+	"github.com/postrider/postrider/queue"
+)
+
+// TestBrokenTLSIsRemembered: a host whose opportunistic handshake fails costs two
+// connections once, and one from then on.
+func TestBrokenTLSIsRemembered(t *testing.T) {
+	broken := smtptest.Start(t, smtptest.Script{TLS: smtptest.NewAuthority(t).Server(t, "x"), On: map[smtptest.Step]smtptest.Actor{
+		smtptest.StartTLS: smtptest.Do(smtptest.Action{Reply: "220 go", Close: true}),
+	}})
+	r := mx(hop("mx.example.net", broken.Addr()))
+	c := courier(t, r, Timeouts{})
+	for _, sessions := range []int{2, 3} {
+		o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+		if o.Results[0].Verdict != queue.Success || o.Event.TLS != "" || o.Event.Err == nil {
+			t.Fatalf("outcome: %+v", o)
+		}
+		c.cache.flush()
+		if n := len(broken.Sessions()); n != sessions {
+			t.Errorf("%d sessions, want %d", n, sessions)
+		}
+	}
+	c.plaintext.forget()
+	c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+	if n := len(broken.Sessions()); n != 5 {
+		t.Errorf("%d sessions after a reload, want 5: TLS is to be tried again", n)
+	}
+}
