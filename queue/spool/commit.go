@@ -71,21 +71,45 @@ func (s *Spool) commit(g *generation, c *queue.Change) error {
 		return wrap("writing the queue", err)
 	}
 	if w.sync {
-		s.journal.synced(mark)
+		s.removed(mark)
+		for _, f := range w.files {
+			s.unlink(f.id)
+		}
 	} else {
-		s.journal.note(c)
+		s.journal.note(c, w.files)
 	}
 	for i := range c.Create {
 		c.Create[i].Content.(*stage).committed()
 	}
-	for _, id := range w.unlink {
-		s.unlink(id)
-	}
 	return nil
 }
 
+// removed unlinks the content files of messages whose end is durable now: those of
+// the journal's steps up to mark.
+func (s *Spool) removed(mark uint64) {
+	for _, id := range s.journal.synced(mark) {
+		s.unlink(id)
+	}
+}
+
+// tidy removes the content files that wait for a sync.
+func (s *Spool) tidy() {
+	if !s.journal.hasFiles() {
+		return
+	}
+	g, err := s.use()
+	if err != nil {
+		return // what is lost with the generation is done again in the next
+	}
+	defer s.mu.RUnlock()
+	mark := s.journal.mark()
+	if g.syncLog() == nil && g.fence.failure() == nil {
+		s.removed(mark)
+	}
+}
+
 // publish gives the content files of c their names and syncs them. The
-// directory is synced once for all.
+// directory is synced once for all of them, and for those of others who wait.
 func (s *Spool) publish(c *queue.Change) error {
 	files := false
 	for i := range c.Create {
@@ -103,7 +127,7 @@ func (s *Spool) publish(c *queue.Change) error {
 	if !files {
 		return nil
 	}
-	if err := syncDir(s.fs, s.fs.PathJoin(s.dir, contentName)); err != nil {
+	if err := s.renames.sync(func() error { return syncDir(s.fs, s.fs.PathJoin(s.dir, contentName)) }); err != nil {
 		s.unpublish(c)
 		return err
 	}

@@ -21,8 +21,9 @@
 // Dead. The counters change in the batch that changes what they count.
 //
 // A crash costs what was not synced: messages whose Commit had not returned, and
-// the removals since the last synced commit, whose messages come back whole (a
-// removal that unlinks a content file is therefore always synced). Open replays
+// the removals since the last synced commit, whose messages come back whole (the
+// content file of a message is therefore unlinked after a sync that came behind its
+// removal, see journal). Open replays
 // the log, sweeps content files that no message names, and reports and moves
 // aside those that a message misses.
 //

@@ -151,13 +151,22 @@ func (s *Spool) lost(err error) {
 	}
 }
 
-// keep waits for generations to fail and opens the next. It ends with Close.
+// tidyEvery is how long the content file of an ended message may stay where no
+// commit comes that is synced anyway.
+const tidyEvery = 30 * time.Second
+
+// keep waits for generations to fail and opens the next, and tidies up. It ends
+// with Close.
 func (s *Spool) keep() {
 	defer close(s.kept)
+	every := time.NewTicker(tidyEvery)
+	defer every.Stop()
 	for {
 		select {
 		case <-s.closing:
 			return
+		case <-every.C:
+			s.tidy()
 		case <-s.failed:
 			s.reopen()
 		}

@@ -3,8 +3,10 @@ package spool
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sync"
 
+	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
 )
 
@@ -13,9 +15,10 @@ import (
 // generation that has lost it. Only a power cut or a crash of the system may
 // lose such changes, not a moment without space.
 type journal struct {
-	mu    sync.Mutex
-	seq   uint64 // of the last step
-	steps []redo
+	mu     sync.Mutex
+	seq    uint64 // of the last step
+	steps  []redo
+	octets int64 // of content files that wait to be removed
 }
 
 // redo is one delivery or value of a change. Doing it again is harmless.
@@ -23,17 +26,29 @@ type redo struct {
 	seq    uint64
 	key    queue.DeliveryKey
 	record []byte // a Put's encoded delivery; nil for a Remove
+	file   int64  // size of the content file that goes with it; 0 for none
 	meta   string // the name of a Meta value, then in record; empty otherwise
 }
 
 // journalSize is the most steps that wait for a sync; the next commit is then
-// synced. It also bounds what a power cut undoes.
-const journalSize = 1024
+// synced. It also bounds what a power cut undoes. journalOctets bounds the content
+// files of delivered messages that are still there.
+const (
+	journalSize   = 1024
+	journalOctets = 32 << 20
+)
 
 func (j *journal) full() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.steps) >= journalSize
+	return len(j.steps) >= journalSize || j.octets >= journalOctets
+}
+
+// hasFiles reports whether content files wait to be removed.
+func (j *journal) hasFiles() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.octets > 0
 }
 
 // mark returns the last step; all up to it are in the log.
@@ -43,19 +58,25 @@ func (j *journal) mark() uint64 {
 	return j.seq
 }
 
-// synced forgets the steps up to mark.
-func (j *journal) synced(mark uint64) {
+// synced forgets the steps up to mark. It returns the messages whose content
+// files can go, since nothing brings them back.
+func (j *journal) synced(mark uint64) (gone []mail.ID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	n := 0
-	for n < len(j.steps) && j.steps[n].seq <= mark {
-		n++
+	for ; n < len(j.steps) && j.steps[n].seq <= mark; n++ {
+		if s := &j.steps[n]; s.file > 0 {
+			gone = append(gone, s.key.Message)
+			j.octets -= s.file
+		}
 	}
 	j.steps = append(j.steps[:0], j.steps[n:]...)
+	return gone
 }
 
-// note remembers a change that is in the log, but not synced.
-func (j *journal) note(c *queue.Change) {
+// note remembers a change that is in the log, but not synced, and the content files
+// to remove when it is.
+func (j *journal) note(c *queue.Change, files []contentFile) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	add := func(r redo) {
@@ -67,7 +88,13 @@ func (j *journal) note(c *queue.Change) {
 		add(redo{key: c.Put[i].New.DeliveryKey, record: appendDelivery(nil, c.Put[i].New)})
 	}
 	for _, d := range c.Remove {
-		add(redo{key: d.DeliveryKey})
+		r := redo{key: d.DeliveryKey}
+		if i := slices.IndexFunc(files, func(f contentFile) bool { return f.id == d.Message }); i >= 0 {
+			r.file = files[i].size
+			files = slices.Delete(files, i, i+1) // a message may have several deliveries in c
+			j.octets += r.file
+		}
+		add(r)
 	}
 	for name, value := range c.Meta {
 		add(redo{meta: name, record: bytes.Clone(value)})
@@ -85,7 +112,12 @@ func (s *Spool) redo(g *generation) error {
 			return wrap("repeating unsynced changes", err)
 		}
 	}
-	j.steps = nil
+	for i := range j.steps {
+		if r := &j.steps[i]; r.file > 0 {
+			s.unlink(r.key.Message)
+		}
+	}
+	j.steps, j.octets = nil, 0
 	return nil
 }
 

@@ -36,6 +36,7 @@ type Spool struct {
 	tally   tally
 	live    liveMessages
 	journal journal
+	renames sharedSync // of the content directory
 	damages damages
 
 	// mu guards current and down. It is held for reading while a generation
@@ -122,7 +123,10 @@ func (s *Spool) Close() error {
 		s.current, s.down = nil, errClosed
 		s.mu.Unlock()
 		if g != nil {
-			s.closed = g.syncLog()
+			mark := s.journal.mark()
+			if s.closed = g.syncLog(); s.closed == nil && g.fence.failure() == nil {
+				s.removed(mark)
+			}
 			s.closed = errors.Join(s.closed, g.close())
 		}
 		s.closed = errors.Join(s.closed, s.lock.Close())

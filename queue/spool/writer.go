@@ -25,9 +25,15 @@ type writer struct {
 
 	messages []touchedMessage
 	deltas   deltas
-	unlink   []mail.ID // content files to remove after the commit
+	files    []contentFile // to remove once the batch is durable
 
 	key, other, value, scratch []byte
+}
+
+// contentFile is the file of a message that has ended.
+type contentFile struct {
+	id   mail.ID
+	size int64
 }
 
 // touchedMessage is a message as the batch leaves it.
@@ -53,7 +59,7 @@ func (w *writer) free() {
 		return
 	}
 	*w = writer{
-		messages: w.messages[:0], deltas: w.deltas[:0], unlink: w.unlink[:0],
+		messages: w.messages[:0], deltas: w.deltas[:0], files: w.files[:0],
 		key: w.key, other: w.other, value: w.value, scratch: w.scratch,
 	}
 	writers.Put(w)
@@ -189,9 +195,7 @@ func (w *writer) end(m *touchedMessage) {
 	if m.size > smallContent {
 		w.key = appendIDKey(w.key[:0], tableFile, m.id)
 		w.delete(w.key)
-		// The file goes when nothing can bring its message back.
-		w.unlink = append(w.unlink, m.id)
-		w.sync = true
+		w.files = append(w.files, contentFile{m.id, m.size})
 	} else {
 		w.key = appendIDKey(w.key[:0], tableContent, m.id)
 		w.deleteOnce(w.key)
