@@ -62,7 +62,11 @@ routes:
     tls: none
 {{- else}}
 dns: { servers: ["{{.Resolver}}"] }
-delivery: { port: {{.DestinationPort}} }
+{{- end}}
+delivery:
+  destination_concurrency: 50 # as many as Postfix gets when tuned
+{{- if not .Next}}
+  port: {{.DestinationPort}}
 {{- end}}
 queue: { max_bytes: 60GiB, min_free: 512MiB }
 admin: { address: "{{.Admin}}" }
