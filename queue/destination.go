@@ -38,4 +38,7 @@ func ParseDestination(s string) (Destination, error) {
 // does no input or output.
 type Router interface {
 	Destination(e *mail.Envelope, rcpt mail.Address) Destination
+	// Concurrency returns how many attempts may run at once at d; 0 leaves it to
+	// the queue.
+	Concurrency(d Destination) int
 }

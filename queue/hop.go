@@ -14,6 +14,7 @@ type hop struct {
 	ready   [len(weights)]ring[*lane] // with something to start or to read now
 	credit  [len(weights)]int
 	running int
+	bound   int // of running, by configuration
 	health  health
 	senders senders
 	inRing  [len(turnWeights)]bool // in scheduler.rings
@@ -27,8 +28,8 @@ type laneKey struct {
 	class    Class
 }
 
-func newHop(d Destination) *hop {
-	h := &hop{Destination: d, lanes: make(map[laneKey]*lane), credit: weights}
+func newHop(d Destination, bound int) *hop {
+	h := &hop{Destination: d, lanes: make(map[laneKey]*lane), credit: weights, bound: bound}
 	h.health.limit = firstLimit
 	h.alarm.hop = h
 	return h

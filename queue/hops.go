@@ -29,7 +29,7 @@ func (s *scheduler) observe(h *hop, t trouble, sender string, took bool, began t
 		}
 	}
 	if t.fault == NoFault {
-		o.news = h.health.works(took, s.bound)
+		o.news = h.health.works(took, h.bound)
 	} else {
 		o.news = h.health.suffers(t, began, s.now(), s.plan())
 		h.dropFresh() // others have more use for the memory

@@ -22,6 +22,8 @@ import (
 // domains routes each recipient by its domain.
 type domains struct{}
 
+func (domains) Concurrency(queue.Destination) int { return 0 }
+
 func (domains) Destination(_ *mail.Envelope, a mail.Address) queue.Destination {
 	return queue.Destination{Route: "mx", Domain: a.Domain}
 }

@@ -32,6 +32,7 @@ type Queue struct {
 	author atomic.Pointer[author]
 	retry  atomic.Pointer[retryPlan]
 	router atomic.Pointer[Router]
+	bound  atomic.Int64  // attempts at once at a destination whose router names none
 	table  atomic.Uint64 // generation of the route table
 	rules  atomic.Pointer[[]HoldRule]
 
@@ -88,15 +89,24 @@ func New(store Store, o Options) *Queue {
 	q.rules.Store(new([]HoldRule))
 	q.ctx, q.giveUp = context.WithCancel(context.Background())
 	q.opening, q.close = context.WithCancel(q.ctx)
-	q.sched = newScheduler(q.plan, q.clock.now, func() {
+	q.bound.Store(int64(o.DestinationConcurrency))
+	q.sched = newScheduler(q.plan, q.clock.now, q.concurrency, func() {
 		q.running.Add(1)
 		go q.work()
 	})
-	q.sched.max, q.sched.bound = o.Workers, o.DestinationConcurrency
+	q.sched.max = o.Workers
 	return q
 }
 
 func (q *Queue) plan() *retryPlan { return q.retry.Load() }
+
+// concurrency returns how many attempts may run at once at d.
+func (q *Queue) concurrency(d Destination) int {
+	if n := (*q.router.Load()).Concurrency(d); n > 0 {
+		return n
+	}
+	return int(q.bound.Load())
+}
 
 // Start takes up what the store holds and begins to deliver. The time it takes
 // grows with the destinations that have a backlog, not with the messages.
@@ -209,11 +219,16 @@ func (q *Queue) Reload(r Reloadable) {
 	if r.Limits != nil {
 		q.space.limits.Store(r.Limits)
 	}
-	q.sched.resize(r.Workers, r.DestinationConcurrency)
+	if r.DestinationConcurrency > 0 {
+		q.bound.Store(int64(r.DestinationConcurrency))
+	}
+	if r.Router != nil {
+		q.router.Store(&r.Router)
+	}
+	q.sched.resize(r.Workers)
 	if r.Router == nil {
 		return
 	}
-	q.router.Store(&r.Router)
 	q.table.Add(1)
 	select {
 	case q.moved <- struct{}{}:

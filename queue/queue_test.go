@@ -27,6 +27,8 @@ type mxRouter struct {
 	smarthosts map[string]string // domain to route
 }
 
+func (mxRouter) Concurrency(Destination) int { return 0 }
+
 func (r mxRouter) Destination(_ *mail.Envelope, a mail.Address) Destination {
 	if route := r.smarthosts[a.Domain.String()]; route != "" {
 		return Destination{Route: route}

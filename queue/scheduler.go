@@ -15,9 +15,9 @@ type scheduler struct {
 	start func()        // starts a worker; called with mu held
 	wake  chan struct{} // tells the keeper that the earliest alarm has changed
 
-	mu      sync.Mutex // guards everything below
-	bound   int        // attempts at once at one destination
-	max     int        // workers at once
+	mu      sync.Mutex            // guards everything below
+	bound   func(Destination) int // attempts at once at one destination
+	max     int                   // workers at once
 	workers int
 	halted  int // reasons not to start anything; 0 is to go on
 	hops    map[Destination]*hop
@@ -57,9 +57,9 @@ type job struct {
 }
 
 // newScheduler makes a scheduler that starts nothing before resume.
-func newScheduler(plan func() *retryPlan, now func() time.Time, start func()) *scheduler {
+func newScheduler(plan func() *retryPlan, now func() time.Time, bound func(Destination) int, start func()) *scheduler {
 	return &scheduler{
-		plan: plan, now: now, start: start, wake: make(chan struct{}, 1),
+		plan: plan, now: now, bound: bound, start: start, wake: make(chan struct{}, 1),
 		halted: 1, hops: make(map[Destination]*hop), claimed: make(map[DeliveryKey]wish),
 		busy: make(map[string]int), credit: turnWeights,
 	}
@@ -76,17 +76,16 @@ func (s *scheduler) restore(name Lane, first time.Time) error {
 	return nil
 }
 
-// resize changes the bounds; zero leaves one as it is.
-func (s *scheduler) resize(workers, bound int) {
+// resize changes the bounds; zero leaves workers as they are. What bound returns may
+// have changed.
+func (s *scheduler) resize(workers int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if workers > 0 {
 		s.max = workers
 	}
-	if bound > 0 {
-		s.bound = bound
-	}
 	for _, h := range s.hops {
+		h.bound = s.bound(h.Destination)
 		// Due times beyond the horizon of shorter intervals are due now.
 		for _, l := range h.lanes {
 			s.evaluate(l)
@@ -160,7 +159,7 @@ func (s *scheduler) staff() {
 func (s *scheduler) hop(d Destination) *hop {
 	h := s.hops[d]
 	if h == nil {
-		h = newHop(d)
+		h = newHop(d, s.bound(d))
 		s.hops[d] = h
 	}
 	return h
@@ -233,7 +232,7 @@ func (s *scheduler) arm(h *hop) {
 // open reports whether one more attempt may start at h. A clock that was set
 // back does not make a pause longer than it was meant.
 func (s *scheduler) open(h *hop) bool {
-	return h.running < h.health.allowed(s.bound) && s.due(h.health.next)
+	return h.running < h.health.allowed(h.bound) && s.due(h.health.next)
 }
 
 // sleep sets a and tells the keeper if it has to get up earlier.

@@ -61,7 +61,7 @@ func (s *scheduler) statuses() []namedStatus {
 		all = append(all, namedStatus{name: name, DestinationStatus: DestinationStatus{
 			Destination: name.String(), Route: name.Route, Status: h.health.status,
 			Since: h.health.since, Probe: h.health.next, Reason: h.health.trouble.String(),
-			Host: h.health.trouble.host, Refused: h.senders.list(), Running: h.running, Limit: h.health.allowed(s.bound),
+			Host: h.health.trouble.host, Refused: h.senders.list(), Running: h.running, Limit: h.health.allowed(h.bound),
 		}})
 	}
 	return all

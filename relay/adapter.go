@@ -32,6 +32,14 @@ func (d destinations) Destination(e *mail.Envelope, rcpt mail.Address) queue.Des
 	return queue.Destination{Route: route.Name, Domain: route.Domain(rcpt)}
 }
 
+func (d destinations) Concurrency(to queue.Destination) int {
+	route, ok := d.table.Route(to.Route)
+	if !ok {
+		return 0 // of an older table: its mail is about to move
+	}
+	return route.Concurrency
+}
+
 // receiver lets sessions put messages into the queue.
 type receiver struct {
 	queue   *queue.Queue

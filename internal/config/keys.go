@@ -92,7 +92,7 @@ var describe = map[string]string{
 	"routes[].tls":                    "`none`; `opportunistic` (if offered, unverified, else in clear); `require` (encrypted, unverified); `verify` (encrypted, certificate verified). `dane` is not available in this version.",
 	"routes[].ca_file":                "PEM file with the authorities that certificates are verified against.",
 	"routes[].allow_insecure_auth":    "Log in also where the password may travel in clear (`tls: none` or `opportunistic`).",
-	"routes[].concurrency":            "Connections at once on this route.",
+	"routes[].concurrency":            "Attempts at once to one destination of this route: to its smarthosts, or to each domain of a route without.",
 	"routes[].messages":               "Pace of the route: messages in a period.",
 
 	"delivery":                            "Sending in general.",

@@ -47,6 +47,9 @@ func (n *nextHop) Record(e mail.Event) {
 // domains routes each recipient by its domain.
 type domains struct{}
 
+// Concurrency leaves the bound to the queue.
+func (domains) Concurrency(queue.Destination) int { return 0 }
+
 func (domains) Destination(_ *mail.Envelope, a mail.Address) queue.Destination {
 	return queue.Destination{Route: "mx", Domain: a.Domain}
 }
