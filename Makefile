@@ -3,7 +3,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
-.PHONY: build test lint race e2e bench fuzz clean
+.PHONY: build test lint race e2e bench benchmarks fuzz clean
 
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o postrider ./cmd/postrider
@@ -25,6 +25,10 @@ e2e: ## with real peers: needs postfix, swaks, curl, msmtp, python3
 
 bench: ## beside Postfix; see docs/performance.md
 	go run ./internal/bench
+
+BENCHCOUNT ?= 10
+benchmarks: ## Go benchmarks of each stage of a message's way, for benchstat
+	go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) ./routing ./queue/... ./relay/...
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME
