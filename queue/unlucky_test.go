@@ -34,6 +34,7 @@ func TestBounceInDoubt(t *testing.T) {
 		}
 		r.send("a@x.example", "b@y.example")
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		if doubts != 1 {
 			t.Fatal("no commit was in doubt: the test shows nothing")
 		}
