@@ -63,28 +63,46 @@ func (s *sink) NewSession(*smtp.Conn) (smtp.Session, error) { return &sinkSessio
 
 type sinkSession struct {
 	sink *sink
-	now  received
+
+	// mu guards now: go-smtp runs Data in a goroutine of its own for BDAT, and
+	// resets the session while Data may still run if the connection breaks.
+	mu  sync.Mutex
+	now received
 }
 
-func (s *sinkSession) Reset()        { s.now = received{} }
+func (s *sinkSession) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = received{}
+}
+
 func (s *sinkSession) Logout() error { return nil }
 
 func (s *sinkSession) Mail(from string, _ *smtp.MailOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.now.From = from
 	return nil
 }
 
 func (s *sinkSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.now.To = append(s.now.To, to)
 	return nil
 }
 
-func (s *sinkSession) Data(r io.Reader) (err error) {
-	if s.now.Data, err = io.ReadAll(r); err != nil {
+func (s *sinkSession) Data(r io.Reader) error {
+	s.mu.Lock()
+	m := s.now
+	s.mu.Unlock()
+	data, err := io.ReadAll(r)
+	if err != nil {
 		return err
 	}
+	m.Data = data
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
-	s.sink.mail = append(s.sink.mail, s.now)
+	s.sink.mail = append(s.sink.mail, m)
 	return nil
 }
