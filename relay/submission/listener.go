@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/handover"
 )
 
 const unixPrefix = "unix:"
@@ -56,19 +57,17 @@ func newListener(c config.Listener, addr net.Addr) (*listener, error) {
 func (l *listener) is(c config.Listener) bool { return reflect.DeepEqual(l.conf, c) }
 
 // listen opens a place. A socket file whose owner is gone is replaced; one that
-// answers, or any other file, is left alone.
-func listen(ctx context.Context, c config.Listener) (*socket, error) {
+// answers, or any other file, is left alone. The address may overlap those of
+// listeners that the caller is about to close.
+func listen(ctx context.Context, c config.Listener, closing ...net.Listener) (*socket, error) {
 	l, err := newListener(c, nil)
 	if err != nil {
 		return nil, err
 	}
 	k := new(socket)
 	k.now.Store(l)
-	// Sessions have deadlines of their own; probes of the kernel would only cost
-	// four more system calls for each connection.
-	lc := net.ListenConfig{KeepAlive: -1}
 	if !l.unix {
-		if k.Listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
+		if k.Listener, err = handover.Listen(ctx, c.Address, closing...); err != nil {
 			return nil, err
 		}
 		l.addr = k.Addr()
@@ -78,7 +77,7 @@ func listen(ctx context.Context, c config.Listener) (*socket, error) {
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	if k.Listener, err = lc.Listen(ctx, "unix", path); err != nil {
+	if k.Listener, err = new(net.ListenConfig).Listen(ctx, "unix", path); err != nil {
 		return nil, err
 	}
 	l.addr = k.Addr()

@@ -2,13 +2,12 @@ package submission
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/postrider/postrider/internal/config"
 )
@@ -33,11 +32,19 @@ type Reloadable struct {
 // client of a new listener is served. Only one reload may be on its way.
 func (s *Server) Prepare(ctx context.Context, r Reloadable) (apply func(), err error) {
 	c := &change{settings: newSettings(r.Hostname, r.Limits, r.MaxFailures)}
+	kept := make(map[string]*socket)
 	s.mu.Lock()
-	c.closed = slices.Clone(s.sockets)
+	for _, k := range s.sockets {
+		address := k.now.Load().conf.Address
+		if slices.ContainsFunc(r.Listeners, func(l config.Listener) bool { return l.Address == address }) {
+			kept[address] = k
+		} else {
+			c.closed = append(c.closed, k)
+		}
+	}
 	s.mu.Unlock()
 	for _, l := range r.Listeners {
-		if err := c.add(ctx, l); err != nil {
+		if err := c.add(ctx, l, kept[l.Address]); err != nil {
 			c.undo()
 			return nil, fmt.Errorf("listener %s: %w", l.Address, err)
 		}
@@ -51,18 +58,14 @@ type change struct {
 	sockets   []*socket   // in the order of the configuration
 	listeners []*listener // what each of them will be
 	opened    []*socket
-	closed    []*socket // those that nothing has been found for yet
+	closed    []*socket // those whose addresses are gone
 	narrowed  []*socket // unix sockets that fewer may connect to already
 }
 
-// add finds the socket for a listener, or opens one.
-func (c *change) add(ctx context.Context, conf config.Listener) error {
-	at := slices.IndexFunc(c.closed, func(k *socket) bool { return k.now.Load().conf.Address == conf.Address })
-	if at < 0 {
-		k, err := listen(ctx, conf)
-		if errors.Is(err, syscall.EADDRINUSE) && len(c.closed) > 0 {
-			err = fmt.Errorf("%w (an address that overlaps one in use can't replace it without a restart)", err)
-		}
+// add takes a listener on, at the socket it has kept, or opens one if k is nil.
+func (c *change) add(ctx context.Context, conf config.Listener, k *socket) error {
+	if k == nil {
+		k, err := listen(ctx, conf, c.closing()...)
 		if err != nil {
 			return err
 		}
@@ -70,8 +73,6 @@ func (c *change) add(ctx context.Context, conf config.Listener) error {
 		c.sockets, c.listeners = append(c.sockets, k), append(c.listeners, k.now.Load())
 		return nil
 	}
-	k := c.closed[at]
-	c.closed = slices.Delete(c.closed, at, at+1)
 	l := k.now.Load()
 	if !l.is(conf) {
 		var err error
@@ -88,6 +89,15 @@ func (c *change) add(ctx context.Context, conf config.Listener) error {
 	}
 	c.sockets, c.listeners = append(c.sockets, k), append(c.listeners, l)
 	return nil
+}
+
+// closing returns what makes room for new addresses that overlap.
+func (c *change) closing() []net.Listener {
+	list := make([]net.Listener, len(c.closed))
+	for i, k := range c.closed {
+		list[i] = k.Listener
+	}
+	return list
 }
 
 // undo leaves everything as it was.

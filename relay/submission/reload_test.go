@@ -148,6 +148,41 @@ func TestReloadOfAListener(t *testing.T) {
 	c.do("NOOP", "250 ")
 }
 
+// TestReloadOfAnOverlappingAddress: a listener moves from one address to all of
+// them, and back, without a restart.
+func TestReloadOfAnOverlappingAddress(t *testing.T) {
+	one := freeAddress(t)
+	_, port, _ := net.SplitHostPort(one)
+	all := ":" + port
+	b := start(t, func(o *Options, _ *bench) {
+		o.Listeners[0].Address, o.Listeners[0].AllowInsecureAuth = all, false
+	})
+	for _, to := range []string{one, all, one} {
+		inside := b.dial(t)
+		b.reloaded(t, func(r *Reloadable) { r.Listeners[0].Address = to })
+		inside.want("421 4.3.2 ")
+		b.dial(t).do("EHLO x", "250-")
+		if got := b.Addrs()[0].String(); !strings.HasSuffix(got, ":"+port) {
+			t.Errorf("after the move to %s it listens at %s", to, got)
+		}
+	}
+	if elsewhere, err := net.Listen("tcp", "127.0.0.2:"+port); err != nil {
+		t.Errorf("after the move to %s others are open too: %v", one, err)
+	} else {
+		elsewhere.Close()
+	}
+}
+
+// freeAddress returns a loopback address at which nobody listened just now.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // TestReloadIsAllOrNothing: if one listener can't be opened, nothing has
 // happened.
 func TestReloadIsAllOrNothing(t *testing.T) {
