@@ -48,6 +48,8 @@ type Reloadable struct {
 	Limits                 *config.Queue
 	Workers                int
 	DestinationConcurrency int
+	// RecipientsPerDelivery holds for messages accepted from then on.
+	RecipientsPerDelivery int
 }
 
 func (o *Options) setDefaults() {

@@ -22,7 +22,7 @@ func (q *Queue) plot(e *mail.Envelope, disposition Disposition) []*Delivery {
 		Destination
 		held bool
 	}
-	most := max(q.recipientsPerDelivery, 1)
+	most := int(q.most.Load())
 	last := make(map[group]*Delivery, 1)
 	var all []*Delivery
 	for i := range e.Recipients {

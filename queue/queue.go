@@ -21,8 +21,7 @@ type Queue struct {
 	log       *slog.Logger
 	owner     string
 
-	recipientsPerDelivery int
-	bulkAbove             int
+	bulkAbove int
 
 	clock     *clock
 	sched     *scheduler
@@ -33,6 +32,7 @@ type Queue struct {
 	retry  atomic.Pointer[retryPlan]
 	router atomic.Pointer[Router]
 	bound  atomic.Int64  // attempts at once at a destination whose router names none
+	most   atomic.Int64  // recipients of one delivery
 	table  atomic.Uint64 // generation of the route table
 	rules  atomic.Pointer[[]HoldRule]
 
@@ -75,10 +75,10 @@ func New(store Store, o Options) *Queue {
 	o.setDefaults()
 	q := &Queue{
 		store: store, deliverer: o.Deliverer, recorder: o.Recorder, log: o.Logger,
-		owner:                 o.Owner,
-		recipientsPerDelivery: o.RecipientsPerDelivery, bulkAbove: o.BulkAbove,
-		clock: newClock(o.Wall),
-		moved: make(chan struct{}, 1), stop: make(chan struct{}),
+		owner:     o.Owner,
+		bulkAbove: o.BulkAbove,
+		clock:     newClock(o.Wall),
+		moved:     make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	q.unsettled.wake = make(chan struct{}, 1)
 	q.space.store, q.space.log = store, o.Logger
@@ -90,6 +90,7 @@ func New(store Store, o Options) *Queue {
 	q.ctx, q.giveUp = context.WithCancel(context.Background())
 	q.opening, q.close = context.WithCancel(q.ctx)
 	q.bound.Store(int64(o.DestinationConcurrency))
+	q.most.Store(int64(o.RecipientsPerDelivery))
 	q.sched = newScheduler(q.plan, q.clock.now, q.concurrency, func() {
 		q.running.Add(1)
 		go q.work()
@@ -221,6 +222,9 @@ func (q *Queue) Reload(r Reloadable) {
 	}
 	if r.DestinationConcurrency > 0 {
 		q.bound.Store(int64(r.DestinationConcurrency))
+	}
+	if r.RecipientsPerDelivery > 0 {
+		q.most.Store(int64(r.RecipientsPerDelivery))
 	}
 	if r.Router != nil {
 		q.router.Store(&r.Router)

@@ -42,6 +42,7 @@ type Relay struct {
 	carried carried
 	rules   atomic.Pointer[rules]
 	metrics *admin.Metrics
+	engine  config.Size // what the storage engine may use until the end
 
 	spool      *spool.Spool
 	queue      *queue.Queue
@@ -51,7 +52,8 @@ type Relay struct {
 	admin      *admin.Server
 	control    *admin.Control
 
-	reloading sync.Mutex  // held by Reload
+	reloading sync.Mutex  // held by Reload; guards refused
+	refused   string      // why the configuration as it is now is not in force; empty if it is
 	draining  atomic.Bool // set when Stop begins
 	watching  sync.WaitGroup
 	unwatch   context.CancelFunc
@@ -67,15 +69,18 @@ func Open(o Options) (*Relay, error) {
 	r := &Relay{
 		load: o.Load, log: o.Log, logger: o.Log.Logger(),
 		carried: carried{counters: policy.NewCounters(), passwords: policy.NewPasswords()},
+		engine:  c.Queue.Memory,
 	}
+	limitMemory(c.Memory)
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state directory: %w", err)
 	}
-	rules, err := newRules(c, r.carried, r.logger)
+	rules, err := newRules(c, r.carried)
 	if err != nil {
 		return nil, err
 	}
 	r.rules.Store(rules)
+	rules.warn(r.logger)
 	r.spool, err = spool.Open(filepath.Join(c.StateDir, "queue"), spool.Options{
 		Memory: int64(c.Queue.Memory), Owner: c.Hostname, Logger: r.logger,
 	})
@@ -148,18 +153,29 @@ func (r *Relay) start(ctx context.Context) error {
 	if r.control, err = admin.OpenControl(c.StateDir, admin.Backend{Queue: r.queue, Explain: r.explain}, r.logger); err != nil {
 		return err
 	}
-	if c.Admin.Address != "" {
-		if r.admin, err = admin.Listen(c.Admin, admin.Health{Ready: r.ready}, r.metrics, r.logger); err != nil {
-			return err
-		}
+	if r.admin, err = r.openAdmin(ctx, c.Admin); err != nil {
+		return err
 	}
 	if err := r.submission.Start(ctx); err != nil {
 		return err
 	}
 	watching, cancel := context.WithCancel(context.Background())
 	r.unwatch = cancel
-	r.watching.Go(func() { watch(watching, r.watched, r.reloadChanged) })
+	r.watching.Go(func() { watch(watching, r.watched, r.look) })
 	return nil
+}
+
+// openAdmin opens the admin listener, in the place of the one there is; nil if
+// there is to be none.
+func (r *Relay) openAdmin(ctx context.Context, c config.Admin) (*admin.Server, error) {
+	if c.Address == "" {
+		return nil, nil
+	}
+	var stopping []*admin.Server
+	if r.admin != nil {
+		stopping = append(stopping, r.admin)
+	}
+	return admin.Listen(ctx, c, admin.Health{Ready: r.ready}, r.metrics, r.logger, stopping...)
 }
 
 // errDraining is what a readiness probe reads between SIGTERM and the end.
@@ -172,6 +188,9 @@ func (r *Relay) ready(context.Context) error {
 	}
 	return r.queue.Ready()
 }
+
+// ShutdownTimeout returns how long Stop may take by the configuration in force.
+func (r *Relay) ShutdownTimeout() time.Duration { return r.rules.Load().config.ShutdownTimeout }
 
 // Addrs returns the addresses of the listeners in the order of the configuration.
 func (r *Relay) Addrs() []net.Addr { return r.submission.Addrs() }

@@ -2,12 +2,14 @@ package relay
 
 import (
 	"context"
-	"reflect"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/relay/admin"
 	"github.com/postrider/postrider/relay/delivery"
 	"github.com/postrider/postrider/relay/submission"
 )
@@ -18,15 +20,50 @@ import (
 func (r *Relay) Reload() error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
+	r.refused = "" // whoever asks is told once more
+	return r.tryReload()
+}
+
+// watched returns the files whose change is worth a reload.
+func (r *Relay) watched() []string {
+	return slices.Clone(r.rules.Load().config.Files())
+}
+
+// look reloads what has changed. A configuration that was refused is tried again
+// all the time: what it waits for, a file that it names or an address in use, is
+// nothing that is watched.
+func (r *Relay) look(changed bool) {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	if changed {
+		r.logger.Info("a watched file has changed")
+		r.refused = ""
+	}
+	if changed || r.refused != "" {
+		_ = r.tryReload() // has logged its error
+	}
+}
+
+// tryReload reloads, and logs what came of it unless it is the same refusal as
+// before. r.reloading is held.
+func (r *Relay) tryReload() error {
 	old := r.rules.Load().config
 	err := r.reload()
 	r.metrics.Reloaded(err)
 	if err != nil {
-		r.logger.Error("the new configuration was refused, the old one stays in force", "error", err)
+		if text := err.Error(); text != r.refused {
+			r.refused = text
+			r.logger.Error("the new configuration was refused, the old one stays in force", "error", err)
+		}
 		return err
 	}
-	now := r.rules.Load().config
-	r.logger.Info("reloaded", "config", now.Source, "changed", strings.Join(config.Changed(old, now), ","))
+	r.refused = ""
+	now := r.rules.Load()
+	now.warn(r.logger)
+	if m := now.config.Queue.Memory; m != r.engine {
+		r.logger.Warn("takes effect at the next start", "key", "queue.memory", "in_force", r.engine.String(), "configured", m.String())
+	}
+	r.logger.Info("reloaded", "config", now.config.Source, "changed", strings.Join(config.Changed(old, now.config), ","))
 	return nil
 }
 
@@ -35,11 +72,17 @@ func (r *Relay) reload() error {
 	if err != nil {
 		return err
 	}
-	old := r.rules.Load()
-	if key := needsRestart(old.config, c); key != "" {
-		return config.Errors{{File: c.Source, Key: key, Problem: "has changed, which only a restart can put in force"}}
+	old := r.rules.Load().config
+	if c.StateDir != old.StateDir {
+		// Users and certificates may lie in there too, so nothing of c holds.
+		return config.Errors{{File: c.Source, Key: "state_dir", Problem: fmt.Sprintf(
+			"has changed from %s, which only a restart can put in force", old.StateDir)}}
 	}
-	rules, err := newRules(c, r.carried, r.logger)
+	rules, err := newRules(c, r.carried)
+	if err != nil {
+		return err
+	}
+	door, err := r.moveAdmin(old.Admin, c.Admin)
 	if err != nil {
 		return err
 	}
@@ -47,14 +90,19 @@ func (r *Relay) reload() error {
 		Hostname: c.Hostname, Listeners: c.Listeners, Limits: c.Submission, MaxFailures: c.Auth.MaxFailures,
 	})
 	if err != nil {
+		if door != r.admin {
+			closeAdmin(door)
+		}
 		return err
 	}
 	// From here on nothing fails.
 	retired := r.network
-	if !sameNetwork(old.config, c) {
+	if !sameNetwork(old, c) {
 		r.network = newNetwork(c, r.metrics, r.logger)
 	}
 	r.rules.Store(rules)
+	// What the engine holds beyond its new share it goes on holding.
+	limitMemory(c.Memory + max(0, r.engine-c.Queue.Memory))
 	r.log.Apply(c.Log)
 	r.courier.Reload(r.settings(rules))
 	r.queue.Reload(queue.Reloadable{
@@ -65,13 +113,38 @@ func (r *Relay) reload() error {
 		Limits:                 &c.Queue,
 		Workers:                c.Delivery.Concurrency,
 		DestinationConcurrency: c.Delivery.DestinationConcurrency,
+		RecipientsPerDelivery:  c.Delivery.RecipientsPerMessage,
 	})
 	admit() // last: who comes in by a new listener meets the new rules
+	if door != r.admin {
+		closeAdmin(r.admin)
+		r.admin = door
+	}
 	if retired != r.network {
 		// An attempt that is just asking is answered "try again".
 		retired.close()
 	}
 	return nil
+}
+
+// moveAdmin returns the admin listener for now: the one there is if nothing has
+// changed, nil if there is to be none.
+func (r *Relay) moveAdmin(old, now config.Admin) (*admin.Server, error) {
+	if old == now {
+		return r.admin, nil
+	}
+	return r.openAdmin(context.Background(), now)
+}
+
+// closeAdmin closes an admin listener, if it is one, and gives those who are just
+// reading from it a moment.
+func closeAdmin(s *admin.Server) {
+	if s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.Stop(ctx) // all it could say is that somebody was cut off
 }
 
 // settings returns what delivery goes by under rules.
@@ -81,34 +154,4 @@ func (r *Relay) settings(rules *rules) delivery.Settings {
 		Router:   nextHops{rules.table, r.network.router},
 		Delivery: rules.config.Delivery,
 	}
-}
-
-// needsRestart returns the first key that differs and that a running relay can't
-// change.
-func needsRestart(old, now *config.Config) string {
-	for _, k := range []struct {
-		key      string
-		old, now any
-	}{
-		{"state_dir", old.StateDir, now.StateDir},
-		{"delivery.recipients_per_transaction", old.Delivery.RecipientsPerMessage, now.Delivery.RecipientsPerMessage},
-		{"memory", old.Memory, now.Memory},
-		{"queue.memory", old.Queue.Memory, now.Queue.Memory}, // follows memory where nothing else is said
-		{"admin", old.Admin, now.Admin},
-	} {
-		if !reflect.DeepEqual(k.old, k.now) {
-			return k.key
-		}
-	}
-	return ""
-}
-
-// watched returns the files whose change is worth a reload.
-func (r *Relay) watched() []string {
-	return slices.Clone(r.rules.Load().config.Files())
-}
-
-func (r *Relay) reloadChanged() {
-	r.logger.Info("a watched file has changed")
-	_ = r.Reload() // has logged its error
 }

@@ -17,6 +17,7 @@ type rules struct {
 	authenticator policy.Authenticator
 	policy        *policy.Policy
 	table         *routing.Table
+	warnings      []string // what is odd and no error
 }
 
 // carried is what lives on from one set of rules to the next: what was counted
@@ -26,9 +27,8 @@ type carried struct {
 	passwords *policy.Passwords
 }
 
-// newRules builds all of c, or returns the first thing that is wrong with it. What
-// is odd and no error goes to the log.
-func newRules(c *config.Config, carry carried, log *slog.Logger) (*rules, error) {
+// newRules builds all of c, or returns the first thing that is wrong with it.
+func newRules(c *config.Config, carry carried) (*rules, error) {
 	r := &rules{config: c}
 	var err error
 	if r.certificate, err = loadCertificate(c); err != nil {
@@ -36,7 +36,7 @@ func newRules(c *config.Config, carry carried, log *slog.Logger) (*rules, error)
 	}
 	r.authenticator, err = policy.NewAuthenticator(policy.AuthOptions{
 		Auth: c.Auth, Passwords: carry.passwords,
-		Warn: func(message string) { log.Warn(message) },
+		Warn: func(message string) { r.warnings = append(r.warnings, message) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
@@ -48,4 +48,11 @@ func newRules(c *config.Config, carry carried, log *slog.Logger) (*rules, error)
 		return nil, err
 	}
 	return r, nil
+}
+
+// warn tells what is odd.
+func (r *rules) warn(log *slog.Logger) {
+	for _, message := range r.warnings {
+		log.Warn(message)
+	}
 }

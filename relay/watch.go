@@ -10,10 +10,10 @@ import (
 // inotify can't: Kubernetes swaps a symbolic link two levels up.
 const watchInterval = 2 * time.Second
 
-// watch calls changed when any of the files that list names differs from what
-// it was. list is asked each time, for a reload may name other files. It returns
-// when ctx ends.
-func watch(ctx context.Context, list func() []string, changed func()) {
+// watch calls look at each interval and says whether any of the files that list
+// names differs from what it was. list is asked each time, for a reload may name
+// other files. It returns when ctx ends.
+func watch(ctx context.Context, list func() []string, look func(changed bool)) {
 	seen := stat(list())
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -24,9 +24,7 @@ func watch(ctx context.Context, list func() []string, changed func()) {
 		case <-ticker.C:
 		}
 		now := stat(list())
-		if differ(seen, now) {
-			changed()
-		}
+		look(differ(seen, now))
 		seen = now
 	}
 }

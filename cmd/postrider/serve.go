@@ -37,7 +37,6 @@ func (p *program) serve(c *config.Config, log *eventlog.Log) error {
 	defer signal.Stop(signals)
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away must not end the relay
 
-	limitMemory(c)
 	if err := firstRun(c); err != nil {
 		return err
 	}
@@ -54,7 +53,7 @@ func (p *program) serve(c *config.Config, log *eventlog.Log) error {
 	for s := range signals {
 		if s != syscall.SIGHUP {
 			log.Logger().Info("stopping", "signal", s.String())
-			return stop(r, c, signals)
+			return stop(r, signals)
 		}
 		_ = r.Reload() // has logged its error; the old configuration stays in force
 	}
@@ -63,8 +62,8 @@ func (p *program) serve(c *config.Config, log *eventlog.Log) error {
 
 // stop drains the relay within the configured time. Another SIGTERM or SIGINT ends
 // that at once; nothing acknowledged is lost either way.
-func stop(r *relay.Relay, c *config.Config, signals <-chan os.Signal) error {
-	ctx, cancel := context.WithTimeout(context.Background(), c.ShutdownTimeout)
+func stop(r *relay.Relay, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), r.ShutdownTimeout())
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.Stop(ctx) }()

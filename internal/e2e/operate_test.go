@@ -170,8 +170,84 @@ func TestBrokenReloadIsRefused(t *testing.T) {
 		})
 	}
 	logged(`"changed":"retry"`)
-	d.write(string(good) + "memory: 100MiB\n")
-	logged(filepath.Base(d.config) + ": memory: has changed, which only a restart can put in force")
+	d.write(strings.Replace(string(good), "/state\n", "/elsewhere\n", 1) + "memory: 100MiB\n")
+	logged(filepath.Base(d.config) + ": state_dir: has changed from " + d.dir + "/state, which only a restart can put in force")
+}
+
+// TestReloadWaitsForAFile: a configuration that came before the secret it names, as
+// mounts of Kubernetes do, is taken when the secret comes.
+func TestReloadWaitsForAFile(t *testing.T) {
+	d := newDaemon(t, "").start()
+	good, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(d.dir, "late-secret")
+	d.write(string(good) + "routes: [{name: late, smarthosts: [\"smtp://user@127.0.0.1:9\"], tls: require, password_file: " + secret + "}]\n")
+	eventually(t, "the configuration is refused", func() error {
+		if !strings.Contains(d.log.String(), "can't read "+secret) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	if err := os.WriteFile(secret, []byte("password"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the configuration is taken", func() error {
+		if !strings.Contains(d.log.String(), `"changed":"routes"`) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	if n := strings.Count(d.log.String(), "was refused"); n != 1 {
+		t.Errorf("the same refusal was logged %d times", n)
+	}
+}
+
+// TestReloadOfWhatStarts: the admin listener moves, other bounds hold, and what
+// can't change in a running relay keeps nothing else back.
+func TestReloadOfWhatStarts(t *testing.T) {
+	to := newSink(t, "")
+	d := newDaemon(t, "").start()
+	good, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, is := d.Admin, freeAddress(t)
+	_, port, _ := net.SplitHostPort(is)
+	for _, address := range []string{is, ":" + port} {
+		d.Admin = "127.0.0.1:" + port
+		d.write(strings.Replace(string(good), was, address, 1) + fmt.Sprintf(`memory: 100MiB
+delivery: { recipients_per_transaction: 2 }
+routes: [{smarthosts: ["smtp://%s"], tls: none}]
+# %s
+`, to.Addr, address))
+		eventually(t, "the admin listener has moved to "+address, func() error {
+			if n := strings.Count(d.log.String(), `"msg":"reloaded"`); n == 0 || address != is && n < 2 {
+				return fmt.Errorf("%d reloads", n)
+			}
+			return get("http://" + d.Admin + "/readyz")
+		})
+	}
+	if err := get("http://" + was + "/readyz"); err == nil {
+		t.Error("the old admin listener is still open")
+	}
+	if log := d.log.String(); !strings.Contains(log, `"key":"queue.memory","in_force":"24MiB"`) {
+		t.Errorf("the log does not say what waits for a restart:\n%s", log)
+	}
+	c := dial(t, d.Open)
+	c.expect("220")
+	c.ask("EHLO client.test", "250")
+	c.ask("MAIL FROM:<a@example.org>", "250")
+	for i := range 5 {
+		c.ask(fmt.Sprintf("RCPT TO:<rcpt%d@example.net>", i), "250")
+	}
+	c.ask("DATA", "354")
+	c.ask("Subject: five\r\n\r\nrecipients\r\n.", "250")
+	d.waitEmpty()
+	if n := to.count(); n != 3 {
+		t.Errorf("five recipients went in %d transactions, want 3 of at most two each", n)
+	}
 }
 
 // TestDrain asks the daemon to stop while one client is idle and another is in the

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/handover"
 )
 
 // probeTimeout bounds how long a readiness probe may take.
@@ -31,9 +32,14 @@ type Server struct {
 }
 
 // Listen opens c.Address for health and metrics, and for profiles if c says so,
-// and serves it until Stop.
-func Listen(c config.Admin, h Health, m *Metrics, log *slog.Logger) (*Server, error) {
-	l, err := net.Listen("tcp", c.Address)
+// and serves it until Stop. It may overlap the addresses of servers that are
+// stopped next.
+func Listen(ctx context.Context, c config.Admin, h Health, m *Metrics, log *slog.Logger, stopping ...*Server) (*Server, error) {
+	var closing []net.Listener
+	for _, s := range stopping {
+		closing = append(closing, s.listener)
+	}
+	l, err := handover.Listen(ctx, c.Address, closing...)
 	if err != nil {
 		return nil, fmt.Errorf("admin.address: %w", err)
 	}

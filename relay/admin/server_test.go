@@ -23,7 +23,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // listen starts a server on loopback; the test's end stops it.
 func listen(t *testing.T, h Health, m *Metrics) (url string) {
 	t.Helper()
-	s, err := Listen(config.Admin{Address: "127.0.0.1:0"}, h, m, quiet)
+	s, err := Listen(t.Context(), config.Admin{Address: "127.0.0.1:0"}, h, m, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestProbes(t *testing.T) {
 
 // A client that connects and says nothing must not keep Stop waiting.
 func TestStopIsBounded(t *testing.T) {
-	s, err := Listen(config.Admin{Address: "127.0.0.1:0"}, Health{}, NewMetrics(Build{}, Source{}), quiet)
+	s, err := Listen(t.Context(), config.Admin{Address: "127.0.0.1:0"}, Health{}, NewMetrics(Build{}, Source{}), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := Listen(config.Admin{Address: l.Addr().String()}, Health{}, NewMetrics(Build{}, Source{}), quiet); err == nil || !strings.Contains(err.Error(), "admin.address") {
+	if _, err := Listen(t.Context(), config.Admin{Address: l.Addr().String()}, Health{}, NewMetrics(Build{}, Source{}), quiet); err == nil || !strings.Contains(err.Error(), "admin.address") {
 		t.Errorf("an address in use: %v", err)
 	}
 }
@@ -257,7 +257,7 @@ func TestRefusedReloadShows(t *testing.T) {
 
 func TestProfiles(t *testing.T) {
 	for _, on := range []bool{false, true} {
-		s, err := Listen(config.Admin{Address: "127.0.0.1:0", Pprof: on}, Health{}, NewMetrics(Build{}, Source{}), quiet)
+		s, err := Listen(t.Context(), config.Admin{Address: "127.0.0.1:0", Pprof: on}, Health{}, NewMetrics(Build{}, Source{}), quiet)
 		if err != nil {
 			t.Fatal(err)
 		}

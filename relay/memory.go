@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"os"
@@ -13,8 +13,8 @@ import (
 // A tenth is left for what the collector can't see: the program's text and what
 // the kernel holds for its sockets. The limit makes the collector work harder
 // near it; it makes no allocation fail.
-func limitMemory(c *config.Config) {
+func limitMemory(memory config.Size) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(c.Memory) / 10 * 9)
+		debug.SetMemoryLimit(int64(memory) / 10 * 9)
 	}
 }
