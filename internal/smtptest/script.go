@@ -40,6 +40,9 @@ type Action struct {
 	Hang bool
 	// Close ends the connection after the reply, if there is one.
 	Close bool
+	// Abort ends the connection as a server does that crashes: what it has said
+	// to commands of the same flight before is lost.
+	Abort bool
 }
 
 func (a Action) isZero() bool { return a == Action{} }

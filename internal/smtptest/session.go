@@ -117,6 +117,10 @@ func (t *talk) do(a Action) (said int, err error) {
 		io.Copy(io.Discard, t)
 		return 0, errOver
 	}
+	if a.Abort {
+		t.out.Reset()
+		return 0, errOver
+	}
 	text := a.Raw
 	if text == "" && a.Reply != "" {
 		text = strings.ReplaceAll(a.Reply, "\n", "\r\n") + "\r\n"

@@ -26,6 +26,7 @@ type attempt struct {
 	// todo are the places in a.Pending, and so in results, that this attempt is
 	// about.
 	todo     []int
+	known    suspicion // of the delivery; nil if there is none
 	results  []queue.Result
 	event    mail.Event
 	inDoubt  string
@@ -120,7 +121,11 @@ func (t *attempt) match() bool {
 			t.todo = append(t.todo, i)
 		}
 	}
-	return len(t.todo) > 0
+	if len(t.todo) == 0 {
+		return false
+	}
+	t.isolate()
+	return true
 }
 
 // order puts the hosts of a plan in the order of this attempt: first the one that

@@ -78,6 +78,7 @@ type Courier struct {
 	securities securities
 	paces      paces
 	plaintext  plaintext
+	suspects   suspects
 }
 
 var _ queue.Deliverer = (*Courier)(nil)
@@ -154,6 +155,10 @@ func (c *Courier) Close() { c.cache.close() }
 // when ctx ends.
 func (c *Courier) Deliver(ctx context.Context, a *queue.Attempt) queue.Outcome {
 	t := newAttempt(c, a)
+	if a.Delivery.Attempts > 0 {
+		t.known = c.suspects.of(a.Delivery.DeliveryKey)
+	}
 	t.run(ctx)
+	t.trusted()
 	return t.outcome()
 }

@@ -5,7 +5,8 @@
 // The path of a delivery through the files: courier.go takes it, attempt.go looks
 // up the route and walks the hosts, dial.go, setup.go, secure.go and login.go
 // make a session of a host, exchange.go sends the transaction, classify.go says
-// what each reply means, verdict.go writes that down per recipient.
+// what each reply means, verdict.go writes that down per recipient, and suspects.go
+// remembers at whom a host hung up.
 //
 // What always holds: a reply is bounded in lines, octets and time, and so is
 // every write; unknown is temporary; content reaches a next hop octet for octet

@@ -35,6 +35,7 @@ type exchange struct {
 	body       *body
 	utf8       bool
 	probe      bool // ends before the content
+	lockstep   bool // one command at a time, see suspects
 	timeouts   *Timeouts
 	phases     *phases
 
@@ -73,10 +74,10 @@ func (x *exchange) converse(start *time.Time) error {
 		s.over = true
 		return x.sync(start)
 	}
-	if s.offers.chunking && s.eager() && x.body.size <= maxEager && len(x.recipients) < window {
+	if s.offers.chunking && s.eager() && !x.lockstep && x.body.size <= maxEager && len(x.recipients) < window {
 		return x.chunk(start)
 	}
-	if s.offers.chunking || !s.offers.pipelining {
+	if s.offers.chunking || !x.pipelines() {
 		if err := x.sync(start); err != nil {
 			return err
 		}
@@ -122,11 +123,15 @@ func (x *exchange) command(line []byte) error {
 		return x.explain(err)
 	}
 	x.awaited++
-	if x.s.offers.pipelining && x.awaited < window {
+	if x.pipelines() && x.awaited < window {
 		return nil
 	}
 	return x.replies()
 }
+
+// pipelines reports whether commands are sent before the replies to those before
+// them have come.
+func (x *exchange) pipelines() bool { return x.s.offers.pipelining && !x.lockstep }
 
 // begun reports whether MAIL was accepted.
 func (x *exchange) begun() bool { return len(x.answers) > 0 && x.answers[0].Positive() }

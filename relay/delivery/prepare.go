@@ -36,7 +36,7 @@ func (t *attempt) prepare(s *session) (x *exchange, refusal *mail.Error) {
 		return nil, nil
 	}
 	x = &exchange{
-		s: s, envelope: e, body: b, utf8: utf8, probe: t.probe,
+		s: s, envelope: e, body: b, utf8: utf8, probe: t.probe, lockstep: t.known != nil,
 		timeouts: &t.rules.timeouts, phases: &t.phases,
 		recipients: make([]int, len(t.todo)),
 	}

@@ -439,6 +439,21 @@ func TestNoFurtherTransactionAfter421(t *testing.T) {
 	}
 }
 
+// TestNothingElseAfter421 also for those who were left for a
+// further transaction before this one began.
+func TestNothingElseAfter421(t *testing.T) {
+	p := peer(t, on{smtptest.Rcpt: say("421 4.3.2 closing")})
+	r := mx(hop("mx.example.net", p.Addr()))
+	c := New(Options{Settings: Settings{Router: r, Delivery: config.Delivery{RecipientsPerMessage: 1}}})
+	t.Cleanup(c.Close)
+	o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net", "2@example.net")))
+	for _, x := range o.Results {
+		if x.Verdict != queue.Defer || x.Reply.Code != 421 || x.Host != "mx.example.net" {
+			t.Errorf("result: %+v", x)
+		}
+	}
+}
+
 // TestNoWaitAfterTheEnd: a deadline set after the end of the context would undo
 // the one that the end has set.
 func TestNoWaitAfterTheEnd(t *testing.T) {

@@ -33,6 +33,9 @@ func (t *attempt) transaction(ctx context.Context, s *session) (settled, stale b
 		t.courier.cache.part(s)
 		return false, true
 	}
+	if ctx.Err() == nil {
+		t.suspect(x)
+	}
 	settled = t.judge(x)
 	t.courier.cache.put(s)
 	if !settled && ctx.Err() != nil {
@@ -142,7 +145,7 @@ func (t *attempt) recipients(x *exchange, sit situation) (accepted []int) {
 			for _, rest := range append(accepted, t.todo[n+1:]...) {
 				t.results[rest] = f.result()
 			}
-			t.notAgain()
+			t.notAgain(f)
 			return nil
 		}
 	}
@@ -166,7 +169,7 @@ func (t *attempt) content(x *exchange, sit situation, accepted []int) {
 		t.results[i].Relayed = r.verdict == queue.Success && x.s.offers.dsn
 	}
 	if r.over || x.lost != nil {
-		t.notAgain()
+		t.notAgain(f)
 	}
 }
 
@@ -184,16 +187,21 @@ func (t *attempt) doubtful(x *exchange, recipients []int) {
 	for _, i := range recipients {
 		t.results[i] = f.result()
 	}
-	t.notAgain()
+	t.notAgain(f)
 }
 
 // notAgain defers those that were to have another transaction at once: on a host
-// that has ended the session there is no "at once".
-func (t *attempt) notAgain() {
-	for _, i := range t.todo {
-		if t.results[i].Verdict == queue.Again {
-			t.results[i].Verdict = queue.Defer
+// that has ended the session, as f tells, there is no "at once".
+func (t *attempt) notAgain(f failure) {
+	for i := range t.results {
+		r := &t.results[i]
+		if r.Verdict != queue.Again {
+			continue
 		}
+		if r.Reply.Code == 0 {
+			r.Host, r.Reply, r.Reason = f.host, f.reply, f.reason
+		}
+		r.Verdict = queue.Defer
 	}
 }
 
