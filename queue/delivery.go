@@ -13,7 +13,8 @@ import (
 type State uint8
 
 // States of deliveries and recipients. A delivery is Active until its first
-// attempt failed, then Deferred; both are in the schedule. Held, Captured and
+// attempt failed, then Deferred: as long as Attempts is 0, and no longer. Both are
+// in the schedule. Held, Captured and
 // Dead wait for the operator. Delivered, Bounced and Expired are ends; they occur
 // for recipients of a delivery that goes on for others.
 const (

@@ -35,11 +35,8 @@ func (q *Queue) find(ctx context.Context, sel *Selector, after DeliveryKey, limi
 		if err != nil {
 			return nil, DeliveryKey{}, err
 		}
-		for _, e := range messages {
-			if all, err = q.findIn(ctx, all, sel, e, after); err != nil {
-				return nil, DeliveryKey{}, err
-			}
-			if len(all) >= limit {
+		for _, m := range messages {
+			if all = q.findIn(all, sel, m, after); len(all) >= limit {
 				all = all[:limit]
 				return all, all[limit-1].delivery.DeliveryKey, nil
 			}
@@ -59,24 +56,14 @@ func (q *Queue) find(ctx context.Context, sel *Selector, after DeliveryKey, limi
 const lastNumber = 1<<32 - 1
 
 // findIn appends what sel selects of one message.
-func (q *Queue) findIn(ctx context.Context, all []found, sel *Selector, e *mail.Envelope, after DeliveryKey) ([]found, error) {
+func (q *Queue) findIn(all []found, sel *Selector, m Message, after DeliveryKey) []found {
 	now := q.clock.now()
-	if !sel.matchesMessage(e, now) {
-		return all, nil
-	}
-	deliveries, err := q.store.Deliveries(ctx, e.ID)
-	if err != nil {
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged) {
-			return all, nil // finished just now, or shown by Verify
-		}
-		return nil, err
-	}
-	for _, d := range deliveries {
-		if compareKeys(d.DeliveryKey, after) > 0 && sel.matches(e, d, now) {
-			all = append(all, found{e, d})
+	for _, d := range m.Deliveries {
+		if compareKeys(d.DeliveryKey, after) > 0 && sel.matches(m.Envelope, d, now) {
+			all = append(all, found{m.Envelope, d})
 		}
 	}
-	return all, nil
+	return all
 }
 
 // findIDs is find where the messages are named.
@@ -95,10 +82,14 @@ func (q *Queue) findIDs(ctx context.Context, sel *Selector, after DeliveryKey, l
 		if err != nil {
 			return nil, DeliveryKey{}, err
 		}
-		if all, err = q.findIn(ctx, all, sel, e, after); err != nil {
+		deliveries, err := q.store.Deliveries(ctx, id)
+		if err != nil {
+			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged) {
+				continue // finished just now, or shown by Verify
+			}
 			return nil, DeliveryKey{}, err
 		}
-		if len(all) >= limit {
+		if all = q.findIn(all, sel, Message{e, deliveries}, after); len(all) >= limit {
 			all = all[:limit]
 			return all, all[limit-1].delivery.DeliveryKey, nil
 		}

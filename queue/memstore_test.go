@@ -248,16 +248,19 @@ func (s *memStore) Content(_ context.Context, id mail.ID) (Content, error) {
 func (s *memStore) Deliveries(_ context.Context, id mail.ID) ([]*Delivery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.messages[id]
-	if m == nil {
+	if s.messages[id] == nil {
 		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
 	}
-	var all []*Delivery
-	for n := range m.open {
+	return s.unfinished(id), nil
+}
+
+// unfinished returns the deliveries of a message; mu is held.
+func (s *memStore) unfinished(id mail.ID) (all []*Delivery) {
+	for n := range s.messages[id].open {
 		all = append(all, s.deliveries[DeliveryKey{id, n}].clone())
 	}
 	slices.SortFunc(all, func(a, b *Delivery) int { return compareKeys(a.DeliveryKey, b.DeliveryKey) })
-	return all, nil
+	return all
 }
 
 func (s *memStore) Delivery(_ context.Context, key DeliveryKey) (*Delivery, error) {
@@ -302,20 +305,29 @@ func (s *memStore) Due(_ context.Context, lane Lane, after Place, until time.Tim
 	return all, nil
 }
 
-func (s *memStore) Messages(_ context.Context, from mail.ID, limit int) ([]*mail.Envelope, error) {
+func (s *memStore) Messages(_ context.Context, from mail.ID, limit int) ([]Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, _ := slices.BinarySearchFunc(s.order, from, mail.ID.Compare)
-	var all []*mail.Envelope
+	var all []Message
 	for _, id := range s.order[at:] {
 		if len(all) == limit {
 			break
 		}
 		if m := s.messages[id]; m != nil {
-			all = append(all, m.envelope)
+			all = append(all, Message{m.envelope, s.unfinished(id)})
 		}
 	}
 	return all, nil
+}
+
+func (s *memStore) Survey(_ context.Context, fn func(Destination, State, mail.ID)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, d := range s.deliveries {
+		fn(d.Destination, d.State, key.Message)
+	}
+	return nil
 }
 
 func (s *memStore) InState(_ context.Context, state State, after DeliveryKey, limit int) ([]DeliveryKey, error) {

@@ -51,10 +51,14 @@ type Store interface {
 	// for the beginning), with a due time up to until, at most limit of them.
 	Due(ctx context.Context, lane Lane, after Place, until time.Time, limit int) ([]Place, error)
 
-	// Messages returns envelopes in order of arrival from the first ID that
+	// Messages returns messages in order of arrival from the first ID that
 	// is not smaller than from, at most limit of them. Unreadable ones are
 	// left out; Verify reports them.
-	Messages(ctx context.Context, from mail.ID, limit int) ([]*mail.Envelope, error)
+	Messages(ctx context.Context, from mail.ID, limit int) ([]Message, error)
+
+	// Survey calls fn for each unfinished delivery, in no order. It reads
+	// nothing but where they stand, so that a million take about a second.
+	Survey(ctx context.Context, fn func(to Destination, s State, id mail.ID)) error
 
 	// InState returns keys of deliveries that are Held, Captured or Dead, after
 	// the given key, at most limit of them.
@@ -81,6 +85,13 @@ type Store interface {
 	Used() int64
 
 	Close() error
+}
+
+// Message is a message in the store with its unfinished deliveries, in order of
+// their numbers.
+type Message struct {
+	*mail.Envelope
+	Deliveries []*Delivery
 }
 
 // Stage receives the content of one message. Nothing of it counts before a
@@ -180,4 +191,9 @@ type Damage struct {
 	What    string
 	// MovedTo is where it was put, so that it is not in the way.
 	MovedTo string
+	// From and To are the message's reverse-path and its recipients, separated by
+	// commas; empty if they are not known.
+	From, To string
+	// Remedy says what it means and what an operator can do about it.
+	Remedy string
 }

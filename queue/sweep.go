@@ -40,11 +40,11 @@ func (q *Queue) sweepWarnings() {
 		}
 		old := messages[:0]
 		now := q.clock.now()
-		for _, e := range messages {
-			if q.clock.age(e.Arrival, now) < q.plan().WarnAfter {
+		for _, m := range messages {
+			if q.clock.age(m.Arrival, now) < q.plan().WarnAfter {
 				break
 			}
-			old = append(old, e)
+			old = append(old, m)
 		}
 		if len(old) == 0 || !q.changeEach(old, q.warnOne) {
 			return
@@ -120,17 +120,13 @@ func (q *Queue) expireOne(e *mail.Envelope, d *Delivery, down map[Destination]tr
 // changeEach settles what change returns for each delivery of messages, all in
 // one commit. Deliveries that are being attempted are left out. It reports
 // whether the commit succeeded.
-func (q *Queue) changeEach(messages []*mail.Envelope, change func(*mail.Envelope, *Delivery) *settlement) bool {
+func (q *Queue) changeEach(messages []Message, change func(*mail.Envelope, *Delivery) *settlement) bool {
 	q.hands.Lock()
 	defer q.hands.Unlock()
 	var all []*settlement
-	for _, e := range messages {
-		deliveries, err := q.store.Deliveries(q.ctx, e.ID)
-		if err != nil {
-			continue // gone since, or damaged
-		}
-		for _, d := range deliveries {
-			if s := q.changeOne(e, d, noWish, change); s != nil {
+	for _, m := range messages {
+		for _, d := range m.Deliveries {
+			if s := q.changeOne(m.Envelope, d, noWish, change); s != nil {
 				all = append(all, s)
 			}
 		}

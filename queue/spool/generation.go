@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -18,6 +19,8 @@ type generation struct {
 	fence *fence
 	// started: it is in use, and its failure is news.
 	started atomic.Bool
+	// rebuilt: its schedule was made anew when it was opened.
+	rebuilt bool
 }
 
 // Pauses between attempts to open the next generation.
@@ -34,7 +37,7 @@ func (s *Spool) openGeneration() (*generation, error) {
 			s.lost(err)
 		}
 	})
-	db, err := pebble.Open(s.fs.PathJoin(s.dir, dbName), tuning(f, s.opts, &engineLog{s.log, f}))
+	db, err := s.openEngine(f, &engineLog{s.log, f})
 	if failed := f.failure(); failed != nil {
 		if err == nil {
 			_ = db.Close() // behind the fence it has nothing to say
@@ -54,7 +57,7 @@ func (s *Spool) openGeneration() (*generation, error) {
 // prepare checks the format, takes back what the generation before refused but
 // may have written, repeats what it did but may have lost, and counts.
 func (s *Spool) prepare(g *generation) error {
-	if err := g.checkFormat(); err != nil {
+	if err := s.checkFormat(g); err != nil {
 		return err
 	}
 	if err := s.takeBack(g); err != nil {
@@ -63,16 +66,34 @@ func (s *Spool) prepare(g *generation) error {
 	if err := s.redo(g); err != nil {
 		return err
 	}
-	by, nothing, err := loadCounts(g.db)
+	by, err := s.count(g)
 	if err != nil {
-		return wrap("reading the counters", err)
-	}
-	if err := s.prune(g, nothing); err != nil {
 		return err
 	}
 	s.tally.reset(by)
 	s.live.reset()
 	return nil
+}
+
+// count reads the counters. Where they, the schedule or the index of states can't
+// be read, or can't be right, all of them are made anew.
+func (s *Spool) count(g *generation) (map[counter]counts, error) {
+	why, err := s.needsRebuild(g)
+	if err != nil {
+		return nil, err
+	}
+	if why == nil {
+		by, nothing, err := loadCounts(g.db)
+		if err == nil {
+			return by, s.prune(g, nothing)
+		}
+		if !pebble.IsCorruptionError(err) && !errors.Is(err, errValue) && !errors.Is(err, errKey) {
+			return nil, wrap("reading the counters", err)
+		}
+		why = err
+	}
+	s.log.Warn("making the schedule and the counters anew from what is stored", "event", "queue_rebuild", "because", why)
+	return s.rebuild(g)
 }
 
 // close closes the engine; behind a closed fence its complaints mean nothing.
@@ -86,13 +107,18 @@ func (g *generation) close() error {
 
 // checkFormat writes the format version into a new spool and refuses one that
 // this program does not know.
-func (g *generation) checkFormat() error {
+func (s *Spool) checkFormat(g *generation) error {
 	value, closer, err := g.db.Get([]byte{tableFormat})
 	if errors.Is(err, pebble.ErrNotFound) {
 		b := g.db.NewBatch()
 		defer b.Close()
 		_ = b.Set([]byte{tableFormat}, []byte{formatVersion}, nil)
 		return g.apply(b)
+	}
+	if pebble.IsCorruptionError(err) {
+		// No other version was ever released, and the records carry their own.
+		_ = s.damaged(queue.Damage{Where: "format version", What: err.Error(), Remedy: "nothing is lost"})
+		return nil
 	}
 	if err != nil {
 		return wrap("reading the format version", err)
@@ -248,4 +274,21 @@ func (s *Spool) takeBack(g *generation) error {
 	defer s.refusedMu.Unlock()
 	s.refused = s.refused[len(refused):]
 	return nil
+}
+
+// going returns a check for calls that take long: an error once ctx is done, the
+// spool is to close, or its disk fails. Whoever replaces a generation waits for
+// them.
+func (s *Spool) going(ctx context.Context, g *generation) func() error {
+	return func() error {
+		select {
+		case <-s.closing:
+			return errClosed
+		default:
+		}
+		if err := g.fence.failure(); err != nil {
+			return err
+		}
+		return ctx.Err()
+	}
 }

@@ -192,34 +192,37 @@ func (s *Spool) Delivery(_ context.Context, key queue.DeliveryKey) (*queue.Deliv
 	return d, nil
 }
 
-// Messages returns envelopes in order of arrival, from the first ID that is not
-// smaller than from. Those that can't be read are left out.
-func (s *Spool) Messages(ctx context.Context, from mail.ID, limit int) ([]*mail.Envelope, error) {
+// Messages returns messages in order of arrival, from the first ID that is not
+// smaller than from. Those that can't be read are left out; Verify reports them.
+func (s *Spool) Messages(ctx context.Context, from mail.ID, limit int) ([]queue.Message, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
 	g, err := s.use()
 	if err != nil {
 		return nil, err
 	}
 	defer s.mu.RUnlock()
-	var out []*mail.Envelope
-	if limit <= 0 {
-		return nil, nil
+	// A message and its deliveries are read as they were at one moment.
+	snapshot := g.db.NewSnapshot()
+	defer snapshot.Close()
+	o, err := newInOrder(snapshot)
+	if err != nil {
+		return nil, wrap("listing messages", err)
 	}
-	err = scanRange(g.db, appendIDKey(nil, tableMessage, from), []byte{tableMessage + 1}, func(key, value []byte) error {
+	var out []queue.Message
+	err = scanRange(snapshot, appendIDKey(nil, tableMessage, from), []byte{tableMessage + 1}, func(key, value []byte) error {
 		id, err := parseIDKey(key, tableMessage)
-		if err != nil {
-			return nil // Verify reports it
-		}
-		m, err := decodeMessage(value)
 		if err != nil {
 			return nil
 		}
-		if e, err := decodeEnvelope(m.envelope, id); err == nil {
-			out = append(out, e)
+		if m, err := o.message(id, value); err == nil {
+			out = append(out, m)
 		}
 		if len(out) == limit {
 			return errStop
 		}
 		return ctx.Err()
 	})
-	return out, wrap("listing messages", err)
+	return out, wrap("listing messages", errors.Join(err, o.close()))
 }

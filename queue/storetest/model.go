@@ -63,7 +63,7 @@ func compareKeys(a, b queue.DeliveryKey) int {
 // and whatever its Verify finds.
 func (m *Model) Compare(ctx context.Context, s queue.Store) error {
 	for _, compare := range []func(context.Context, queue.Store) error{
-		m.compareMessages, m.compareSchedule, m.compareStates, m.compareTotals, m.compareMeta, verify,
+		m.compareMessages, m.compareSchedule, m.compareStates, m.compareTotals, m.compareSurvey, m.compareMeta, verify,
 	} {
 		if err := compare(ctx, s); err != nil {
 			return err
@@ -73,13 +73,13 @@ func (m *Model) Compare(ctx context.Context, s queue.Store) error {
 }
 
 func (m *Model) compareMessages(ctx context.Context, s queue.Store) error {
-	envelopes, err := s.Messages(ctx, mail.ID{}, len(m.messages)+1)
+	messages, err := s.Messages(ctx, mail.ID{}, len(m.messages)+1)
 	if err != nil {
 		return fmt.Errorf("listing messages: %w", err)
 	}
 	want := slices.SortedFunc(maps.Keys(m.messages), mail.ID.Compare)
 	var got []mail.ID
-	for _, e := range envelopes {
+	for _, e := range messages {
 		got = append(got, e.ID)
 	}
 	if !slices.Equal(got, want) {
@@ -87,8 +87,8 @@ func (m *Model) compareMessages(ctx context.Context, s queue.Store) error {
 	}
 	for i, id := range want {
 		n := m.messages[id]
-		if !reflect.DeepEqual(envelopes[i], n.Envelope) {
-			return fmt.Errorf("envelope %+v, want %+v", envelopes[i], n.Envelope)
+		if !reflect.DeepEqual(messages[i].Envelope, n.Envelope) {
+			return fmt.Errorf("envelope %+v, want %+v", messages[i].Envelope, n.Envelope)
 		}
 		c, err := s.Content(ctx, id)
 		if err == nil {
@@ -99,6 +99,9 @@ func (m *Model) compareMessages(ctx context.Context, s queue.Store) error {
 		}
 		if err := m.compareDeliveries(ctx, s, id); err != nil {
 			return err
+		}
+		if alone, err := s.Deliveries(ctx, id); err != nil || !reflect.DeepEqual(messages[i].Deliveries, alone) {
+			return fmt.Errorf("deliveries of %s with it: %+v, alone: %+v (%v)", id, messages[i].Deliveries, alone, err)
 		}
 	}
 	return nil
@@ -200,6 +203,23 @@ func (m *Model) compareStates(ctx context.Context, s queue.Store) error {
 		if !slices.Equal(got, want) {
 			return fmt.Errorf("%s: %v, want %v", state, got, want)
 		}
+	}
+	return nil
+}
+
+func (m *Model) compareSurvey(ctx context.Context, s queue.Store) error {
+	type seen struct {
+		to    queue.Destination
+		state queue.State
+		id    mail.ID
+	}
+	want, got := map[seen]int{}, map[seen]int{}
+	for k, d := range m.deliveries {
+		want[seen{d.Destination, d.State, k.Message}]++
+	}
+	err := s.Survey(ctx, func(to queue.Destination, state queue.State, id mail.ID) { got[seen{to, state, id}]++ })
+	if err != nil || !maps.Equal(got, want) {
+		return fmt.Errorf("survey: %v (%v), want %v", got, err, want)
 	}
 	return nil
 }

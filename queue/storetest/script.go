@@ -64,7 +64,11 @@ func (sc *Script) Next() *Step {
 		})
 	case n < 95:
 		state := []queue.State{queue.Held, queue.Captured, queue.Dead, queue.Active, queue.Active}[sc.r.IntN(5)]
-		return sc.move(state.String(), d, func(d *queue.Delivery) { d.State = state })
+		return sc.move(state.String(), d, func(d *queue.Delivery) {
+			if d.State = state; state == queue.Active && d.Attempts > 0 {
+				d.State = queue.Deferred
+			}
+		})
 	default:
 		return sc.meta()
 	}

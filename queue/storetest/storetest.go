@@ -319,7 +319,9 @@ func lanes(t *testing.T, s *reopener, r *rand.Rand) {
 		d := m.Deliveries[0]
 		d.Identity = []string{"", "a", "a\x00", "a\x00b", "\xff"}[i%5]
 		d.Bulk = i%3 == 0
-		d.Attempts = i % 4
+		if d.Attempts = i % 4; d.Attempts > 0 {
+			d.State = queue.Deferred
+		}
 		d.Due = Start.Add(time.Duration(100-i) * time.Second)
 		m.Create(t, s)
 		model.Add(m)
@@ -340,7 +342,9 @@ func states(t *testing.T, s *reopener, r *rand.Rand) {
 	for i := range 12 {
 		m := NewMessage(r, Start.Add(time.Duration(i)*time.Second), 10, Destination(1), Destination(2))
 		for j, d := range m.Deliveries {
-			d.State = queue.State((i + j) % 5)
+			if d.State = queue.State((i + j) % 5); d.State == queue.Deferred {
+				d.Attempts = 1
+			}
 		}
 		m.Create(t, s)
 		model.Add(m)
