@@ -155,6 +155,13 @@ func (c *Client) binding(kind scram.ChannelBindingType) (scram.ChannelBinding, e
 	switch kind {
 	case scram.ChannelBindingTLSExporter:
 		return scram.NewTLSExporterBinding(c.TLS)
+	case scram.ChannelBindingTLSUnique:
+		// What GNU SASL takes under TLS 1.2. Without extended master secret it can
+		// be made the same for two connections (RFC 7627 section 1).
+		if _, err := scram.NewTLSExporterBinding(c.TLS); err != nil || len(c.TLS.TLSUnique) == 0 {
+			return scram.ChannelBinding{}, errors.New("tls-unique is not defined for this connection")
+		}
+		return scram.NewTLSUniqueBinding(c.TLS.TLSUnique), nil
 	case scram.ChannelBindingTLSServerEndpoint:
 		data, err := endPoint(c.Certificate)
 		return scram.ChannelBinding{Type: kind, Data: data}, err

@@ -62,29 +62,38 @@ func TestScram(t *testing.T) {
 	if err1 != nil || err2 != nil || err3 != nil {
 		t.Fatal(err1, err2, err3)
 	}
+	older, olderServer, olderDER := handshakeOf(t, tls.VersionTLS12, newAuthority(t), tls.NoClientCert)
+	unique := scram.NewTLSUniqueBinding(older.TLSUnique)
+	type channel struct {
+		*tls.ConnectionState
+		certificate []byte
+	}
+	clear, tls12, tls13 := channel{}, channel{&olderServer, olderDER}, channel{&server, der}
 	none := scram.ChannelBinding{}
 	for _, row := range []struct {
 		reason, mechanism, name, password, authzid string
 		binding                                    scram.ChannelBinding
 		advertised                                 bool // the client saw -PLUS
-		tls                                        bool
+		over                                       channel
 		want                                       string
 	}{
-		{"in clear", MechanismScram, "billing", "secret", "", none, false, false, ""},
-		{"under TLS by a client that can't bind", MechanismScram, "billing", "secret", "", none, false, true, ""},
-		{"a name with , and =, a password SASLprep changes", MechanismScram, "a,b=c", "pa\u0308sswort", "", none, false, false, ""},
-		{"acting as oneself", MechanismScram, "billing", "secret", "billing", none, false, false, ""},
-		{"acting as another", MechanismScram, "billing", "secret", "root", none, false, false, "535 5.7.8"},
-		{"wrong password", MechanismScram, "billing", "Secret", "", none, false, false, "535 5.7.8"},
-		{"the password of the other hash", MechanismScram, "billing", "bcrypt's", "", none, false, false, "535 5.7.8"},
-		{"unknown user", MechanismScram, "nobody", "secret", "", none, false, false, "535 5.7.8"},
-		{"bound by tls-exporter", MechanismScramPlus, "billing", "secret", "", exporter, true, true, ""},
-		{"bound by tls-server-end-point", MechanismScramPlus, "billing", "secret", "", endPoint, true, true, ""},
-		{"bound to another connection: a man in the middle", MechanismScramPlus, "billing", "secret", "", elsewhere, true, true, "535 5.7.8"},
-		{"-PLUS in clear", MechanismScramPlus, "billing", "secret", "", exporter, true, false, "535 5.7.8"},
-		{"-PLUS, unbound", MechanismScramPlus, "billing", "secret", "", none, false, true, "501 5.5.2"},
-		{"bound, without -PLUS", MechanismScram, "billing", "secret", "", exporter, true, true, "501 5.5.2"},
-		{"tls-unique, which TLS 1.3 has not", MechanismScramPlus, "billing", "secret", "", scram.NewTLSUniqueBinding([]byte("x")), true, true, "535 5.7.8"},
+		{"in clear", MechanismScram, "billing", "secret", "", none, false, clear, ""},
+		{"under TLS by a client that can't bind", MechanismScram, "billing", "secret", "", none, false, tls13, ""},
+		{"a name with , and =, a password SASLprep changes", MechanismScram, "a,b=c", "pa\u0308sswort", "", none, false, clear, ""},
+		{"acting as oneself", MechanismScram, "billing", "secret", "billing", none, false, clear, ""},
+		{"acting as another", MechanismScram, "billing", "secret", "root", none, false, clear, "535 5.7.8"},
+		{"wrong password", MechanismScram, "billing", "Secret", "", none, false, clear, "535 5.7.8"},
+		{"the password of the other hash", MechanismScram, "billing", "bcrypt's", "", none, false, clear, "535 5.7.8"},
+		{"unknown user", MechanismScram, "nobody", "secret", "", none, false, clear, "535 5.7.8"},
+		{"bound by tls-exporter", MechanismScramPlus, "billing", "secret", "", exporter, true, tls13, ""},
+		{"bound by tls-server-end-point", MechanismScramPlus, "billing", "secret", "", endPoint, true, tls13, ""},
+		{"bound to another connection: a man in the middle", MechanismScramPlus, "billing", "secret", "", elsewhere, true, tls13, "535 5.7.8"},
+		{"-PLUS in clear", MechanismScramPlus, "billing", "secret", "", exporter, true, clear, "535 5.7.8"},
+		{"-PLUS, unbound", MechanismScramPlus, "billing", "secret", "", none, false, tls13, "501 5.5.2"},
+		{"bound, without -PLUS", MechanismScram, "billing", "secret", "", exporter, true, tls13, "501 5.5.2"},
+		{"bound by tls-unique, under TLS 1.2", MechanismScramPlus, "billing", "secret", "", unique, true, tls12, ""},
+		{"tls-unique of another connection", MechanismScramPlus, "billing", "secret", "", scram.NewTLSUniqueBinding([]byte("another one")), true, tls12, "535 5.7.8"},
+		{"tls-unique, which TLS 1.3 has not", MechanismScramPlus, "billing", "secret", "", scram.NewTLSUniqueBinding([]byte("x")), true, tls13, "535 5.7.8"},
 	} {
 		x, err := scram.SHA256.NewClient(row.name, row.password, row.authzid)
 		if err != nil {
@@ -95,9 +104,7 @@ func TestScram(t *testing.T) {
 			conversation = x.NewConversationWithChannelBinding(row.binding)
 		}
 		c := tcpClient()
-		if row.tls {
-			c.TLS, c.Certificate = &server, der
-		}
+		c.TLS, c.Certificate = row.over.ConnectionState, row.over.certificate
 		id, err := scramLogin(t, a, c, row.mechanism, conversation)
 		if got := replyCode(err); got != row.want {
 			t.Errorf("%s: got %q (%v), want %q", row.reason, got, err, row.want)

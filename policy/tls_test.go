@@ -65,12 +65,17 @@ func (a *authority) issue(t *testing.T, template *x509.Certificate) tls.Certific
 // server's certificate. The server asks for a client certificate as auth says.
 func handshake(t *testing.T, ca *authority, auth tls.ClientAuthType, certificates ...tls.Certificate) (client, server tls.ConnectionState, der []byte) {
 	t.Helper()
+	return handshakeOf(t, tls.VersionTLS13, ca, auth, certificates...)
+}
+
+func handshakeOf(t *testing.T, version uint16, ca *authority, auth tls.ClientAuthType, certificates ...tls.Certificate) (client, server tls.ConnectionState, der []byte) {
+	t.Helper()
 	own := ca.issue(t, &x509.Certificate{DNSNames: []string{"relay.example.com"}})
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.cert)
 	a, b := net.Pipe()
 	s := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: auth, ClientCAs: roots})
-	c := tls.Client(a, &tls.Config{Certificates: certificates, RootCAs: roots, ServerName: "relay.example.com"})
+	c := tls.Client(a, &tls.Config{Certificates: certificates, RootCAs: roots, ServerName: "relay.example.com", MaxVersion: version})
 	defer a.Close()
 	defer b.Close()
 	failed := make(chan error, 1)

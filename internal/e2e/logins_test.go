@@ -188,6 +188,41 @@ func TestLogins(t *testing.T) {
 	}
 }
 
+// TestChannelBinding has GNU SASL, which sends no mail, log in bound to its TLS
+// connection: by tls-exporter under TLS 1.3, by tls-unique under TLS 1.2.
+func TestChannelBinding(t *testing.T) {
+	to := newSink(t, "")
+	d, _, _, _ := loginDaemon(t, to)
+	for _, c := range []struct{ version, mechanism, password, result string }{
+		{"1.3", "SCRAM-SHA-256-PLUS", password, "235"},
+		{"1.2", "SCRAM-SHA-256-PLUS", password, "235"},
+		{"1.3", "SCRAM-SHA-256-PLUS", "wrong", "535"},
+		{"1.2", "SCRAM-SHA-256-PLUS", "wrong", "535"},
+		{"1.3", "SCRAM-SHA-256", password, "235"},
+		{"1.3", "PLAIN", password, "235"},
+		{"1.2", "LOGIN", password, "235"},
+	} {
+		t.Run(c.mechanism+"/"+c.version+"/"+c.result, func(t *testing.T) {
+			args := []string{"--smtp", "--starttls", "--x509-ca-file=", "--priority=NORMAL:-VERS-ALL:+VERS-TLS" + c.version,
+				"--connect=" + d.Submission, "--mechanism=" + c.mechanism, "--authentication-id=" + user, "--password=" + c.password}
+			if c.mechanism == "SCRAM-SHA-256" {
+				args = append(args, "--no-cb")
+			}
+			if err := execute(t, "", "gsasl", args...); (err == nil) != (c.result == "235") {
+				t.Error(err)
+			}
+			logins := d.events("auth")
+			if len(logins) == 0 {
+				t.Fatal("no login was logged")
+			}
+			last := logins[len(logins)-1]
+			if fmt.Sprint(last["code"]) != c.result || last["mechanism"] != c.mechanism || last["tls"] != "TLSv"+c.version || last["identity"] != user {
+				t.Errorf("logged: %v", last)
+			}
+		})
+	}
+}
+
 // TestExternal logs in by client certificate, without a password.
 func TestExternal(t *testing.T) {
 	to := newSink(t, "")
