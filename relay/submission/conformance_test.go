@@ -73,8 +73,7 @@ func TestCommands(t *testing.T) {
 		{"AUTH LOGIN asks for the user", "hello", "AUTH LOGIN", "334 VXNlcm5hbWU6"},
 		{"AUTH LOGIN with the user at once", "hello", "AUTH LOGIN YWxpY2U=", "334 UGFzc3dvcmQ6"},
 		{"an initial response that is no base64", "hello", "AUTH PLAIN !!!!", "501 5.5.2 "},
-		{"AUTH twice", "login", "AUTH PLAIN " + alicePlain, "503 5.5.1 "},
-		{"AUTH inside a transaction", "mail", "AUTH PLAIN " + alicePlain, "503 5.5.1 "},
+		{"AUTH twice", "login", "AUTH PLAIN " + alicePlain, "503 5.5.1 Already authenticated"},
 		{"a back end that is down", "hello", "AUTH PLAIN AGRvd24Ac2VjcmV0", "454 4.7.0 "},
 
 		{"MAIL before EHLO", "greeted", "MAIL FROM:<a@example.com>", "503 5.5.1 "},
@@ -217,6 +216,14 @@ func TestListeners(t *testing.T) {
 			why:      "auth: none lets a client log in as itself",
 			change:   func(l *config.Listener) { l.Auth = config.AuthNone },
 			commands: "EHLO x|AUTH PLAIN " + alicePlain, want: "235 2.7.0 ",
+		}, {
+			why:      "AUTH inside a transaction, by who has not logged in",
+			change:   func(l *config.Listener) { l.Auth = config.AuthNone },
+			commands: "EHLO x|MAIL FROM:<a@example.com>|AUTH PLAIN " + alicePlain, want: "503 5.5.1 A transaction is running",
+		}, {
+			why:      "AUTH after a transaction, by who has not logged in",
+			change:   func(l *config.Listener) { l.Auth = config.AuthNone },
+			commands: "EHLO x|MAIL FROM:<a@example.com>|RSET|AUTH PLAIN " + alicePlain, want: "235 2.7.0 ",
 		}, {
 			why:      "auth: none needs EHLO all the same",
 			change:   func(l *config.Listener) { l.Auth = config.AuthNone },
