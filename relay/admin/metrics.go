@@ -81,7 +81,7 @@ func NewMetrics(build Build, source Source) *Metrics {
 	m.expired = counter("expired_total", "Recipients given up after retry.lifetime.")
 	m.dead = counter("dead_letters_total", "Deliveries that went to the dead-letter state.")
 	m.inDoubt = counter("deliveries_in_doubt_total", "Attempts whose content was taken but never answered.")
-	m.commits = histogram("queue_commit_seconds", "Time to make one acceptance durable.", shortTimes)
+	m.commits = histogram("queue_commit_seconds", "Time to make one message durable, of those that were; a failure counts as 4xx in messages_rejected_total.", shortTimes)
 	m.dns = histogram("dns_seconds", "Time of DNS questions that no cache answered.", shortTimes)
 	m.handshakes = counters("tls_handshakes_total", "TLS handshakes, as server and as client.", "side", "result")
 	m.reloaded = prometheus.NewGauge(prometheus.GaugeOpts{
@@ -136,7 +136,8 @@ func (m *Metrics) attempt(e *mail.Event) {
 	}
 }
 
-// Committed notes how long one acceptance took to be durable.
+// Committed notes how long one message took to be durable. Commits that failed
+// are not among them: one that is refused at once would make a dying disk look fast.
 func (m *Metrics) Committed(took time.Duration) { m.commits.Observe(took.Seconds()) }
 
 // Asked notes how long a DNS question took.
