@@ -13,7 +13,9 @@ const (
 	maxTaken   = 16
 	maxRefused = 256
 	// severalSenders is how many must be refused, with nobody taken, before the
-	// smarthost is left alone for a while instead of being tried with another.
+	// smarthost is left alone for a while instead of being tried with another; and
+	// how many must be over a quota, with nobody taken since, before it is taken
+	// for the quota of all.
 	severalSenders = 3
 	// longestRefusal is the longest pause of a refused sender: somebody may be
 	// mending it just now, and one MAIL in a quarter of an hour costs nothing.
@@ -31,10 +33,15 @@ const (
 // probe is another sender's, because the refused one's mail stands aside, and it
 // comes at once unless several have been refused.
 //
+// A temporary refusal is a quota, and replies seldom say whose: the sender's, the
+// account's that all share. So it is the sender's until several in a row have been
+// refused, and then the route's.
+//
 // The scheduler's mutex guards it.
 type senders struct {
 	taken   map[string]bool // whose mail was taken, and not refused since
 	refused map[string]*refusal
+	round   int // grows when mail was taken
 }
 
 // refusal is what is known of a refused sender.
@@ -43,10 +50,12 @@ type refusal struct {
 	since  time.Time
 	until  time.Time // its mail stands aside; to the millisecond, as due times are
 	faults int       // refusals in a row
+	round  int       // of senders, when it was refused last
 }
 
 // take notes that mail from sender was taken. It reports whether that is news.
 func (s *senders) take(sender string) (news bool) {
+	s.round++
 	if s.refused[sender] != nil {
 		delete(s.refused, sender)
 		news = true
@@ -67,7 +76,7 @@ func (s *senders) take(sender string) (news bool) {
 }
 
 // refuse notes that mail from sender was refused, for a pause that grows. It
-// reports whether that is news, and whether nobody is known whose mail is taken.
+// reports whether that is news, and whether it seems that nobody's mail is taken.
 func (s *senders) refuse(sender string, t trouble, now time.Time, plan *retryPlan) (news, nobody bool) {
 	delete(s.taken, sender)
 	r := s.refused[sender]
@@ -83,8 +92,20 @@ func (s *senders) refuse(sender string, t trouble, now time.Time, plan *retryPla
 	}
 	r.trouble = t
 	r.faults++
+	r.round = s.round
 	r.until = now.Add(min(plan.wait(r.faults), longestRefusal)).Truncate(time.Millisecond)
-	return news, len(s.taken) == 0
+	quota := !t.reply.Permanent()
+	return news, len(s.taken) == 0 || quota && s.inARow() >= severalSenders
+}
+
+// inARow returns how many senders have been refused since anybody's mail was taken.
+func (s *senders) inARow() (n int) {
+	for _, r := range s.refused {
+		if r.round == s.round {
+			n++
+		}
+	}
+	return n
 }
 
 // forgetOne drops the refusal that ends first.

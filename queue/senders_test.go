@@ -105,6 +105,78 @@ func TestEverySenderRefusedSuspendsTheRoute(t *testing.T) {
 	}, oneSmarthost)
 }
 
+var overQuota = mail.Reply{Code: 452, Enhanced: mail.EnhancedCode{4, 7, 1}, Text: "sending quota exceeded"}
+
+// metered is a smarthost with a quota: over says whose mail it takes no more of.
+func metered(over func(sender string) bool) deliverFunc {
+	return func(_ context.Context, a *Attempt) Outcome {
+		if !over(a.Envelope.From.Address.Domain.String()) {
+			return all(a, taken)
+		}
+		out := all(a, Result{Verdict: Defer, Reply: overQuota, Host: "smtp.provider.example"})
+		out.Fault, out.FaultReply = SenderRefused, overQuota
+		return out
+	}
+}
+
+// One sender over its quota waits alone, without expiring.
+func TestQuotaOfOneSender(t *testing.T) {
+	inBubble(t, metered(func(sender string) bool { return sender == "newsletter.example" }), func(r *rig) {
+		r.send("app@good.example", "b@y.example")
+		for range 20 {
+			r.send("app@newsletter.example", "b@y.example")
+		}
+		for i := range 6 * 24 {
+			for _, sender := range []string{"app@good.example", "app@other.example"} {
+				r.send(sender, "b@y.example")
+			}
+			time.Sleep(time.Second)
+			if n := r.store.count(); n != 20 {
+				t.Fatalf("after %d hours %d are left, want the 20 of the sender over its quota", i, n)
+			}
+			if s := r.Destinations(); len(s) != 1 || s[0].Status != Up || len(s[0].Refused) != 1 {
+				t.Fatalf("status: %+v", s)
+			}
+			time.Sleep(time.Hour)
+		}
+	}, oneSmarthost)
+}
+
+// A quota that all share suspends the route after a few senders, though many have
+// been taken before; when it is over, the mail of all flows.
+func TestQuotaOfAll(t *testing.T) {
+	var used, asked atomic.Int64
+	inBubble(t, metered(func(string) bool {
+		if used.Load() == 0 {
+			return false
+		}
+		asked.Add(1)
+		return true
+	}), func(r *rig) {
+		write := func(senders int) {
+			for i := range senders {
+				r.send(fmt.Sprintf("app@s%d.example", i), "b@y.example")
+			}
+			time.Sleep(time.Second)
+		}
+		write(15)
+		used.Store(1)
+		write(5)
+		if s := r.Destinations(); len(s) != 1 || s[0].Status != Suspended || r.store.count() != 5 {
+			t.Errorf("%d left, status: %+v", r.store.count(), s)
+		}
+		time.Sleep(12 * time.Hour)
+		if n := asked.Load(); n > 150 {
+			t.Errorf("the smarthost was asked %d times in twelve hours", n)
+		}
+		used.Store(0)
+		time.Sleep(4*time.Hour + 30*time.Minute)
+		if n := r.store.count(); n != 0 || len(r.log.of(mail.EventBounced)) > 0 {
+			t.Errorf("%d left after the quota was over", n)
+		}
+	}, oneSmarthost)
+}
+
 // A delivery that has to wait for its route's pace goes back as it was: no
 // attempt is counted, nothing is stored, and others have its worker meanwhile.
 func TestWaitForThePaceHoldsNoWorker(t *testing.T) {

@@ -1,6 +1,9 @@
 package delivery
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
 )
@@ -52,10 +55,13 @@ type ruling struct {
 //
 // A smarthost differs from an MX host: it is ours to configure, and a fault of
 // that configuration must never bounce what waits behind it. Those are listed in
-// refusesSender and brokenRoute.
+// refusesSender, refusesMore and brokenRoute.
 func classify(at stage, r mail.Reply, s situation) ruling {
 	if s.smarthost && refusesSender(at, r, s) {
 		return ruling{verdict: queue.Defer, fault: queue.SenderRefused}
+	}
+	if s.smarthost && refusesMore(at, r, s) {
+		return ruling{verdict: queue.Defer, fault: queue.SenderRefused, next: true}
 	}
 	if s.smarthost && brokenRoute(at, r) {
 		next := at < atMail || at == atMail && !r.Permanent()
@@ -136,8 +142,8 @@ func permanent(at stage, r mail.Reply, s situation) ruling {
 //
 //   - 530, 535, 538 anywhere: it wants a login, or another one (RFC 4954);
 //   - any refusal of STARTTLS or AUTH but 421;
-//   - a quota: 5.4.5 anywhere; 452, or 4.7.z, or 454 at MAIL; 452 or 454 after
-//     the data.
+//   - a quota: 5.4.5 anywhere; 452 or 454 at MAIL, or 4.7.z, unless it is the
+//     sender's, see refusesMore; 452 or 454 after the data.
 func brokenRoute(at stage, r mail.Reply) bool {
 	switch r.Code {
 	case 530, 535, 538:
@@ -192,4 +198,20 @@ func refusesSender(at stage, r mail.Reply, s situation) bool {
 			r.Enhanced == mail.EnhancedCode{5, 1, 8}
 	}
 	return false
+}
+
+// refusesMore reports whether a smarthost's reply to MAIL tells of a quota that may
+// be this sender's alone: a 4yz other than 421 and 454 that is 452, or 4.7.z, or
+// speaks of a quota, a limit or of something exceeded. Whose the quota is such
+// replies seldom say; the queue finds out, by what it says to other senders. Not
+// meant is a smarthost in trouble (x.3.z, as in "452 4.3.1 insufficient storage").
+func refusesMore(at stage, r mail.Reply, s situation) bool {
+	if at != atMail || s.nullSender || r.Code < 400 || r.Permanent() || r.Code == 421 || r.Code == 454 || r.Enhanced[1] == 3 {
+		return false
+	}
+	if r.Code == 452 || r.Enhanced[1] == 7 {
+		return true
+	}
+	text := strings.ToLower(r.Text)
+	return slices.ContainsFunc([]string{"quota", "limit", "exceeded"}, func(word string) bool { return strings.Contains(text, word) })
 }

@@ -28,13 +28,16 @@ func (t *attempt) exhausted() {
 
 // worst chooses, among the failures of all hosts, the one that stands for them.
 // Unknown is temporary: a bounce needs every host to have refused for good. Among
-// the others a fault of the route comes first, because it needs a person; then a
-// host that works and is busy; then one that can't be reached.
+// the others a host that has enough of this sender comes first, because it works for
+// others; then a fault of the route, because it needs a person; then a host that
+// works and is busy; then one that can't be reached.
 func worst(failures []failure) failure {
 	rank := func(f failure) int {
 		switch {
 		case f.ruling.verdict == queue.Bounce:
 			return 0
+		case f.ruling.fault == queue.SenderRefused:
+			return 5
 		case f.ruling.fault == queue.RouteFault:
 			return 4
 		case f.ruling.fault == queue.Throttled:

@@ -104,16 +104,3 @@ func serverName(host string) string {
 	}
 	return host
 }
-
-// tlsName is the version as logs show it.
-func tlsName(version uint16) string {
-	switch version {
-	case tls.VersionTLS13:
-		return "TLSv1.3"
-	case tls.VersionTLS12:
-		return "TLSv1.2"
-	case tls.VersionTLS11:
-		return "TLSv1.1"
-	}
-	return "TLSv1.0"
-}

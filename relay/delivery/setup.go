@@ -200,10 +200,10 @@ func (u *setup) handshake(s *session, policy config.RouteTLS) error {
 	}
 	err = conn.HandshakeContext(s.ctx)
 	state := conn.ConnectionState()
-	u.courier.meter.Handshake(u.route.Name, tlsName(state.Version), err)
+	u.courier.meter.Handshake(u.route.Name, mail.TLSName(&state), err)
 	if err != nil {
 		return &trouble{at: atTLS, cause: &handshakeError{err}}
 	}
-	s.conn, s.tls, s.secured = net.Conn(conn), tlsName(state.Version), !c.InsecureSkipVerify
+	s.conn, s.tls, s.secured = net.Conn(conn), mail.TLSName(&state), !c.InsecureSkipVerify
 	return nil
 }
