@@ -152,7 +152,22 @@ type exchange struct {
 	client    *Client
 	mechanism string
 	succeeded func(mail.Identity)
+	asked     bool // for what the client may have said unasked
 	over      bool
+}
+
+// open asks a client that must speak first and has not: with a challenge of
+// nothing, once (RFC 4954 section 4). It returns nil if there is a response to
+// look at.
+func (x *exchange) open(response []byte) (challenge []byte, err error) {
+	switch {
+	case x.over:
+		return nil, errOver()
+	case response == nil && !x.asked:
+		x.asked = true
+		return []byte{}, nil
+	}
+	return nil, nil
 }
 
 // password checks a name and a password that came in clear and ends the

@@ -16,16 +16,11 @@ import (
 // proven below SMTP, by its certificate or by the kernel.
 type externalServer struct {
 	exchange
-	asked bool
 }
 
 func (s *externalServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if s.over {
-		return nil, false, errOver()
-	}
-	if response == nil && !s.asked {
-		s.asked = true
-		return []byte{}, false, nil
+	if challenge, err := s.open(response); challenge != nil || err != nil {
+		return challenge, false, err
 	}
 	s.over = true
 	if !utf8.Valid(response) || bytes.IndexByte(response, 0) >= 0 {

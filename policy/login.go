@@ -8,7 +8,6 @@ var errEmptyPassword = errors.New("empty password")
 // first of which some clients answer before it is asked.
 type loginServer struct {
 	exchange
-	asked   bool // for the name
 	named   bool
 	account string
 }

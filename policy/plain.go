@@ -11,16 +11,11 @@ const maxSecret = 1024
 // plainServer speaks PLAIN (RFC 4616).
 type plainServer struct {
 	exchange
-	asked bool
 }
 
 func (s *plainServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if s.over {
-		return nil, false, errOver()
-	}
-	if response == nil && !s.asked {
-		s.asked = true
-		return []byte{}, false, nil
+	if challenge, err := s.open(response); challenge != nil || err != nil {
+		return challenge, false, err
 	}
 	s.over = true
 	parts := strings.Split(string(response), "\x00")

@@ -17,20 +17,16 @@ import (
 // scramServer speaks SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677).
 type scramServer struct {
 	exchange
-	asked        bool
 	conversation *scram.ServerConversation
 	known        bool
 	lookup       error // the back end's fault, not the client's
 }
 
 func (s *scramServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	switch {
-	case s.over:
-		return nil, false, errOver()
-	case response == nil && !s.asked:
-		s.asked = true
-		return []byte{}, false, nil
-	case s.conversation != nil && s.conversation.Valid():
+	if challenge, err := s.open(response); challenge != nil || err != nil {
+		return challenge, false, err
+	}
+	if s.conversation != nil && s.conversation.Valid() {
 		// The server's own proof was sent as a challenge; the client
 		// acknowledges it with nothing (RFC 4954 section 4).
 		s.over = true

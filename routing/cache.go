@@ -47,26 +47,26 @@ func (c *cache) put(q question, a *Answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, known := c.answers[q]; !known && len(c.answers) >= c.limit {
-		c.evict()
+		evict(c.answers, func(a *Answer) time.Time { return a.Asked.Add(a.TTL) })
 	}
 	c.answers[q] = a
 }
 
-// evict drops the one of a few answers that would end first. A map's order is
+// evict drops the one of a few entries of m that would end first. A map's order is
 // as good as random, and looking at a few costs the same however many there
 // are.
-func (c *cache) evict() {
+func evict[K comparable, V any](m map[K]V, end func(V) time.Time) {
 	const sample = 8
-	var victim question
+	var victim K
 	var ends time.Time
 	n := 0
-	for q, a := range c.answers {
-		if end := a.Asked.Add(a.TTL); n == 0 || end.Before(ends) {
-			victim, ends = q, end
+	for k, v := range m {
+		if e := end(v); n == 0 || e.Before(ends) {
+			victim, ends = k, e
 		}
 		if n++; n == sample {
 			break
 		}
 	}
-	delete(c.answers, victim)
+	delete(m, victim)
 }

@@ -81,7 +81,7 @@ func (h *health) trouble(s subject, now time.Time) {
 	case !known:
 		t.penalty = firstPenalty
 		if len(h.troubles) >= h.limit {
-			h.evict()
+			evict(h.troubles, func(t trouble) time.Time { return t.until })
 		}
 	case now.Before(t.until) && !t.probing:
 		return // this attempt began before it was known
@@ -102,21 +102,4 @@ func (h *health) well(s subject) {
 	defer h.mu.Unlock()
 	delete(h.troubles, s)
 	h.size.Store(int64(len(h.troubles)))
-}
-
-// evict drops the one of a few troubles that would end first, see cache.evict.
-func (h *health) evict() {
-	const sample = 8
-	var victim subject
-	var ends time.Time
-	n := 0
-	for s, t := range h.troubles {
-		if n == 0 || t.until.Before(ends) {
-			victim, ends = s, t.until
-		}
-		if n++; n == sample {
-			break
-		}
-	}
-	delete(h.troubles, victim)
 }

@@ -3,7 +3,6 @@ package mail
 import (
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -72,7 +71,7 @@ func hasFoldedPrefix(s, prefix string) bool {
 // that no look-alike passes for an ASCII address.
 func fold(s string) string {
 	folded := strings.Map(unicode.ToLower, norm.NFC.String(s))
-	if isASCII(folded) && !isASCII(s) {
+	if IsASCII(folded) && !IsASCII(s) {
 		return s
 	}
 	return folded
@@ -81,17 +80,8 @@ func fold(s string) string {
 // foldUTF8 folds s unless it is ASCII, which hasFoldedPrefix compares without a
 // copy.
 func foldUTF8(s string) string {
-	if isASCII(s) {
+	if IsASCII(s) {
 		return s
 	}
 	return fold(s)
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -155,13 +155,13 @@ func FuzzPattern(f *testing.F) {
 			return
 		}
 		covered := p.Match(a)
-		if !strings.Contains(text, "*") && covered && isASCII(a.Local) != isASCII(p.local.parts[0]) {
+		if !strings.Contains(text, "*") && covered && IsASCII(a.Local) != IsASCII(p.local.parts[0]) {
 			t.Errorf("%q covers the look-alike %q", text, address)
 		}
 		if e := ExactPattern(a); !e.Match(a) {
 			t.Errorf("%q does not cover itself", address)
 		}
-		if upper := (Address{Local: strings.ToUpper(a.Local), Domain: a.Domain}); isASCII(a.Local) && p.Match(upper) != covered {
+		if upper := (Address{Local: strings.ToUpper(a.Local), Domain: a.Domain}); IsASCII(a.Local) && p.Match(upper) != covered {
 			t.Errorf("%q: case of %q makes a difference", text, address)
 		}
 	})

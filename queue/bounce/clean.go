@@ -44,7 +44,7 @@ const ellipsis = "..."
 
 // ascii makes s, which is clean, fit for a field that must be US-ASCII.
 func ascii(s string) string {
-	if isASCII(s) {
+	if mail.IsASCII(s) {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
@@ -53,15 +53,6 @@ func ascii(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 // xtext encodes s as RFC 3461 4 does, where it holds anything but printable

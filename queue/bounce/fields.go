@@ -88,7 +88,7 @@ func oneLine(r mail.Reply) string {
 // "utf-8" for an address that is no ASCII (RFC 6533 3), else "rfc822".
 func addressType(given, address string) string {
 	switch {
-	case !isASCII(address):
+	case !mail.IsASCII(address):
 		return "utf-8"
 	case given == "" || !isToken(given):
 		return "rfc822"
@@ -136,7 +136,7 @@ func (f fields) add(name, value string) {
 // address writes an address for a recipient field. Where the part is ASCII an
 // internationalized one is encoded (utf-8-addr-xtext, RFC 6533 3).
 func (f fields) address(s string) string {
-	if f.utf8 || isASCII(s) {
+	if f.utf8 || mail.IsASCII(s) {
 		return xtextControls(s)
 	}
 	var b strings.Builder

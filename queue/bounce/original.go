@@ -47,7 +47,7 @@ func openOriginal(r *Report, content io.ReaderAt, size int64) (*original, error)
 	default:
 		o.whole = true
 	}
-	o.eightBit = !isASCII(string(o.header)) || o.whole && r.Envelope.EightBit
+	o.eightBit = !mail.IsASCII(string(o.header)) || o.whole && r.Envelope.EightBit
 	return o, nil
 }
 

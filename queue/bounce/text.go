@@ -20,7 +20,7 @@ const (
 // it must be, so that the report travels anywhere the original's header does.
 func textHeader(text string) []string {
 	charset, encoding := "us-ascii", "7bit"
-	if !isASCII(text) {
+	if !mail.IsASCII(text) {
 		charset, encoding = "utf-8", "quoted-printable"
 	}
 	return []string{
@@ -32,7 +32,7 @@ func textHeader(text string) []string {
 
 func writeText(w *writer, text string) {
 	text = strings.ReplaceAll(text, "\n", "\r\n")
-	if isASCII(text) {
+	if mail.IsASCII(text) {
 		_, _ = w.Write([]byte(text))
 		return
 	}

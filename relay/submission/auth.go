@@ -228,7 +228,7 @@ func pause(stop <-chan struct{}, d time.Duration) {
 func (s *session) auth(id mail.Identity, r mail.Reply, err error) {
 	s.srv.record(mail.Event{
 		Kind: mail.EventAuth, Time: time.Now(), Identity: id.Name, Mechanism: id.Mechanism,
-		Listener: s.lst.name, Host: s.helo, Address: addrPort(s.remote), TLS: tlsName(s.tls),
+		Listener: s.lst.name, Host: s.helo, Address: addrPort(s.remote), TLS: mail.TLSName(s.tls),
 		Reply: r, Err: err,
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/postrider/postrider/internal/mail"
 )
@@ -57,7 +56,7 @@ func (s *session) mailCommand(arg string) string {
 		s.refuse(e.Reply)
 		return ""
 	}
-	if !s.sender.utf8 && !isASCII(path) {
+	if !s.sender.utf8 && !mail.IsASCII(path) {
 		s.refuse(reply(550, mail.EnhancedCode{5, 6, 7}, "Sender needs the SMTPUTF8 parameter"))
 		return ""
 	}
@@ -96,7 +95,7 @@ func (s *session) rcptCommand(arg string) string {
 		s.refuse(e.Reply)
 		return ""
 	}
-	if !s.tx.envelope.SMTPUTF8 && !isASCII(path) {
+	if !s.tx.envelope.SMTPUTF8 && !mail.IsASCII(path) {
 		s.refuse(reply(553, mail.EnhancedCode{5, 6, 7}, "Recipient needs the SMTPUTF8 parameter of MAIL"))
 		return ""
 	}
@@ -238,13 +237,4 @@ func cutFold(s, prefix string) (string, bool) {
 		return s, false
 	}
 	return s[len(prefix):], true
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -227,7 +227,7 @@ func (s *session) capabilities() string {
 func (s *session) rejected(r mail.Reply) {
 	e := mail.Event{
 		Kind: mail.EventRejected, Time: time.Now(), Listener: s.lst.name, Host: s.helo,
-		Address: addrPort(s.remote), TLS: tlsName(s.tls), Reply: r,
+		Address: addrPort(s.remote), TLS: mail.TLSName(s.tls), Reply: r,
 	}
 	if s.identity != nil {
 		e.Identity = s.identity.Name

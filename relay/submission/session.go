@@ -190,7 +190,7 @@ func (s *session) describe(id mail.Identity) *mail.Identity {
 	id.Listener = s.lst.name
 	id.Remote = addrPort(s.remote)
 	id.Helo = s.helo
-	id.TLS = tlsName(s.tls)
+	id.TLS = mail.TLSName(s.tls)
 	return &id
 }
 
@@ -200,18 +200,4 @@ func (s *session) remoteText() string {
 		return s.lst.name
 	}
 	return s.remote.String()
-}
-
-// tlsName returns the protocol as logs and trace fields spell it.
-func tlsName(c *tls.ConnectionState) string {
-	if c == nil {
-		return ""
-	}
-	switch c.Version {
-	case tls.VersionTLS13:
-		return "TLSv1.3"
-	case tls.VersionTLS12:
-		return "TLSv1.2"
-	}
-	return tls.VersionName(c.Version)
 }

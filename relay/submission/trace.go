@@ -38,7 +38,7 @@ func (s *session) appendReceived(b []byte, e *mail.Envelope) []byte {
 	b = append(b, e.ID.String()...)
 	if s.tls != nil {
 		b = append(b, "\r\n\t(using "...)
-		b = append(b, tlsName(s.tls)...)
+		b = append(b, mail.TLSName(s.tls)...)
 		b = append(b, " with "...)
 		b = append(b, tls.CipherSuiteName(s.tls.CipherSuite)...)
 		b = append(b, ')')

@@ -180,7 +180,7 @@ func (s *session) refusal(err error, command string, from *mail.Path, to []mail.
 	r := s.replyOf(err, errNotNow.Reply)
 	event := mail.Event{
 		Kind: mail.EventRejected, Time: time.Now(), Identity: s.identity.Name, Listener: s.lst.name,
-		From: from, To: to, Host: s.helo, Address: addrPort(s.remote), TLS: tlsName(s.tls), Reply: r,
+		From: from, To: to, Host: s.helo, Address: addrPort(s.remote), TLS: mail.TLSName(s.tls), Reply: r,
 		Err: causeOf(err, command),
 	}
 	if s.tx != nil {
