@@ -28,6 +28,14 @@ func (q *Queue) find(ctx context.Context, sel *Selector, after DeliveryKey, limi
 	if st, ok := sel.waitsAside(); ok {
 		return q.findAside(ctx, sel, st, after, limit)
 	}
+	if q.few(sel) {
+		return q.findFew(ctx, sel, after, limit)
+	}
+	return q.findAmongAll(ctx, sel, after, limit)
+}
+
+// findAmongAll is find that reads message after message.
+func (q *Queue) findAmongAll(ctx context.Context, sel *Selector, after DeliveryKey, limit int) ([]found, DeliveryKey, error) {
 	var all []found
 	from := after.Message
 	for scanned := 0; ; {
@@ -104,24 +112,29 @@ func (q *Queue) findAside(ctx context.Context, sel *Selector, s State, after Del
 		return nil, DeliveryKey{}, err
 	}
 	var all []found
-	now := q.clock.now()
 	for _, key := range keys {
-		d, err := q.store.Delivery(ctx, key)
-		if err != nil {
-			continue // changed just now, or shown by Verify
-		}
-		e, err := q.store.Envelope(ctx, key.Message)
-		if err != nil {
-			e = q.unreadableEnvelope(d)
-		}
-		if sel.matches(e, d, now) {
-			all = append(all, found{e, d})
-		}
+		all = q.findKey(ctx, all, sel, key)
 	}
 	if len(keys) < limit {
 		return all, DeliveryKey{}, nil
 	}
 	return all, keys[len(keys)-1], nil
+}
+
+// findKey appends the delivery with the given key if sel selects it.
+func (q *Queue) findKey(ctx context.Context, all []found, sel *Selector, key DeliveryKey) []found {
+	d, err := q.store.Delivery(ctx, key)
+	if err != nil {
+		return all // changed just now, or shown by Verify
+	}
+	e, err := q.store.Envelope(ctx, key.Message)
+	if err != nil {
+		e = q.unreadableEnvelope(d)
+	}
+	if sel.matches(e, d, q.clock.now()) {
+		all = append(all, found{e, d})
+	}
+	return all
 }
 
 // unreadableEnvelope stands for an envelope that is damaged, so that its delivery

@@ -35,11 +35,24 @@ func (s *Selector) selective() bool {
 // matches reports whether d meets the conditions other than IDs.
 func (s *Selector) matches(e *mail.Envelope, d *Delivery, now time.Time) bool {
 	return s.matchesMessage(e, now) &&
-		(len(s.States) == 0 || slices.Contains(s.States, d.State)) &&
-		(s.Route == "" || s.Route == d.Destination.Route || s.Route == d.Destination.String()) &&
+		s.matchesState(d.State) && s.matchesRoute(d.Destination) &&
 		(s.ToDomain.IsZero() || slices.ContainsFunc(d.Recipients, func(r RecipientState) bool {
 			return e.Recipients[r.Index].Address.Domain == s.ToDomain
 		}))
+}
+
+func (s *Selector) matchesState(st State) bool {
+	return len(s.States) == 0 || slices.Contains(s.States, st)
+}
+
+func (s *Selector) matchesRoute(d Destination) bool {
+	return s.Route == "" || s.Route == d.Route || s.Route == d.String()
+}
+
+// mayMatch reports whether anything that goes to d may meet the conditions. On an
+// MX route all recipients at a destination have its domain.
+func (s *Selector) mayMatch(d Destination) bool {
+	return s.matchesRoute(d) && (s.ToDomain.IsZero() || d.Domain.IsZero() || d.Domain == s.ToDomain)
 }
 
 // matchesMessage reports whether e meets the conditions that are about messages.
