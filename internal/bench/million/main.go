@@ -19,6 +19,7 @@ type options struct {
 	Size         int // of a content, in octets
 	Clients      int // that hand messages in at once
 	Dir          string
+	Profiles     string // where CPU profiles go; empty for none
 }
 
 func main() {
@@ -28,6 +29,7 @@ func main() {
 	flag.IntVar(&o.Size, "size", 10<<10, "octets of each content")
 	flag.IntVar(&o.Clients, "clients", 20, "how many hand in at once")
 	flag.StringVar(&o.Dir, "dir", "/var/tmp", "where the queue is made, on a real disk; it is removed in the end")
+	flag.StringVar(&o.Profiles, "cpuprofile", "", "write a CPU profile of each phase into this directory")
 	only := flag.String("phase", "", "run one phase on the queue in -dir and print its figures as JSON; for the command itself")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -73,7 +75,7 @@ func (o options) child(ctx context.Context, phase string) (figures []figure, err
 	}
 	cmd := exec.CommandContext(ctx, self, "-phase", phase, "-dir", o.Dir,
 		"-messages", fmt.Sprint(o.Messages), "-destinations", fmt.Sprint(o.Destinations),
-		"-size", fmt.Sprint(o.Size), "-clients", fmt.Sprint(o.Clients))
+		"-size", fmt.Sprint(o.Size), "-clients", fmt.Sprint(o.Clients), "-cpuprofile", o.Profiles)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

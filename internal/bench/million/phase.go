@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
@@ -22,7 +23,9 @@ var phases = []struct {
 }{
 	{"fill", "every message is accepted durably, attempted, and deferred", fill},
 	{"start", "the queue is opened and started on what is deferred", start},
-	{"look", "what operators ask of a full queue", look},
+	{"list", "postrider queue list", list},
+	{"stats", "postrider queue stats", stats},
+	{"verify", "postrider queue verify", verify},
 	{"drain", "receivers are back, and all is due at once", drain},
 	{"after", "started again, empty, after the drain", start},
 }
@@ -40,11 +43,27 @@ func runPhase(ctx context.Context, o options, name string) ([]figure, error) {
 	for _, p := range phases {
 		if p.name == name {
 			b := &bench{options: o, next: &nextHop{}}
-			err := p.run(ctx, b)
+			stop, err := o.profile(name)
+			if err != nil {
+				return nil, err
+			}
+			err = errors.Join(p.run(ctx, b), stop())
 			return b.figures, err
 		}
 	}
 	return nil, fmt.Errorf("no phase %q", name)
+}
+
+// profile writes a CPU profile of a phase, if one is wanted, until stop is called.
+func (o options) profile(phase string) (stop func() error, err error) {
+	if o.Profiles == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(filepath.Join(o.Profiles, phase+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	return func() error { pprof.StopCPUProfile(); return f.Close() }, pprof.StartCPUProfile(f)
 }
 
 // withQueue runs fn with the started queue in b.Dir.
