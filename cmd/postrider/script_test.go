@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +27,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			submission, admin := freeAddress(t), freeAddress(t)
+			submission, admin := smtptest.FreeAddress(t), smtptest.FreeAddress(t)
 			e.Setenv("SUBMISSION", submission)
 			e.Setenv("ADMIN", admin)
 			return nil
@@ -39,16 +41,6 @@ func TestScripts(t *testing.T) {
 			"terminate":  terminate,
 		},
 	})
-}
-
-// freeAddress returns a loopback address nobody listens at.
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // exits CODE COMMAND... runs a command that must end with CODE.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 // patience bounds every wait for something that should happen soon. It is long
@@ -67,7 +68,7 @@ func newDaemon(t testing.TB, extra string) *daemon {
 	dir := t.TempDir()
 	d := &daemon{
 		t: t, dir: dir, config: filepath.Join(dir, "postrider.yaml"),
-		Submission: freeAddress(t), Open: freeAddress(t), Admin: freeAddress(t),
+		Submission: smtptest.FreeAddress(t), Open: smtptest.FreeAddress(t), Admin: smtptest.FreeAddress(t),
 		log: &logBuffer{},
 	}
 	d.write(fmt.Sprintf(`hostname: relay.test
@@ -240,17 +241,6 @@ func eventually(t testing.TB, what string, ok func() error) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// freeAddress returns a loopback address on which nothing listened just now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // logBuffer collects what the daemon writes.

@@ -21,7 +21,7 @@ type internet struct {
 }
 
 func newInternet(t testing.TB) *internet {
-	_, port, _ := net.SplitHostPort(freeAddress(t))
+	_, port, _ := net.SplitHostPort(smtptest.FreeAddress(t))
 	return &internet{t: t, DNS: dnstest.Start(t, dnstest.Zone{}), port: port, next: 10}
 }
 

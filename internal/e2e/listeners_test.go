@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 // TestListenersChangeWithoutRestart adds a listener, changes limits and the name,
@@ -21,7 +23,7 @@ func TestListenersChangeWithoutRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := string(b)
-	added := freeAddress(t)
+	added := smtptest.FreeAddress(t)
 	more := strings.Replace(good, "listeners:\n", fmt.Sprintf("listeners:\n  - { address: %q, auth: none, identity: added, tls: none }\n", added), 1)
 	more = strings.Replace(more, "hostname: relay.test", "hostname: renamed.test", 1) + "submission: { max_recipients: 1 }\n"
 

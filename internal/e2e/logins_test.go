@@ -148,7 +148,7 @@ func loginDaemon(t *testing.T, to *sink) (d *daemon, implicit, socket string, cl
 	t.Helper()
 	ca := smtptest.NewAuthority(t)
 	d = newDaemon(t, fmt.Sprintf("routes: [{smarthosts: [\"smtp://%s\"], tls: none}]\ntls: {client_ca: %s}\n", to.Addr, ca.File(t)))
-	implicit, socket = freeAddress(t), filepath.Join(d.dir, "submit")
+	implicit, socket = smtptest.FreeAddress(t), filepath.Join(d.dir, "submit")
 	b, err := os.ReadFile(d.config)
 	if err != nil {
 		t.Fatal(err)

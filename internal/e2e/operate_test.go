@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 // talk is a client that says and expects lines.
@@ -213,7 +215,7 @@ func TestReloadOfWhatStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was, is := d.Admin, freeAddress(t)
+	was, is := d.Admin, smtptest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(is)
 	for _, address := range []string{is, ":" + port} {
 		d.Admin = "127.0.0.1:" + port

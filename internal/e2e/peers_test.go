@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 // need returns where a program is; it is an error if it is not installed.
@@ -74,7 +76,7 @@ type smtpSink struct {
 
 func newSMTPSink(t testing.TB) *smtpSink {
 	t.Helper()
-	s := &smtpSink{Addr: freeAddress(t), dir: t.TempDir()}
+	s := &smtpSink{Addr: smtptest.FreeAddress(t), dir: t.TempDir()}
 	if err := os.Chmod(s.dir, 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func copyFile(t testing.TB, from, to string) {
 // TestFailover: mail goes to the first smarthost, to the second while the first is
 // down, and to one of them only.
 func TestFailover(t *testing.T) {
-	addr := freeAddress(t)
+	addr := smtptest.FreeAddress(t)
 	second := smtptest.Start(t, smtptest.Script{})
 	d := newDaemon(t, fmt.Sprintf("routes: [{name: pair, smarthosts: [\"smtp://%s\", \"smtp://%s\"], tls: none}]\nretry: {intervals: [1s]}\n", addr, second.Addr()))
 	d.start()

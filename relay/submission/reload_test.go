@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 // reloaded puts a change of what start began with in force.
@@ -151,7 +152,7 @@ func TestReloadOfAListener(t *testing.T) {
 // TestReloadOfAnOverlappingAddress: a listener moves from one address to all of
 // them, and back, without a restart.
 func TestReloadOfAnOverlappingAddress(t *testing.T) {
-	one := freeAddress(t)
+	one := smtptest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(one)
 	all := ":" + port
 	b := start(t, func(o *Options, _ *bench) {
@@ -171,16 +172,6 @@ func TestReloadOfAnOverlappingAddress(t *testing.T) {
 	} else {
 		elsewhere.Close()
 	}
-}
-
-// freeAddress returns a loopback address at which nobody listened just now.
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // TestReloadIsAllOrNothing: if one listener can't be opened, nothing has
