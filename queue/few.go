@@ -52,7 +52,7 @@ func (q *Queue) findFew(ctx context.Context, sel *Selector, after DeliveryKey, l
 const everything = math.MaxInt32
 
 // fewKeys returns the keys of all deliveries that sel may select, and perhaps of
-// others. In the schedule the class tells Active from Deferred, see State.
+// others.
 func (q *Queue) fewKeys(ctx context.Context, sel *Selector) (keys []DeliveryKey, err error) {
 	for _, st := range []State{Held, Captured, Dead} {
 		if !sel.matchesState(st) {
@@ -66,11 +66,7 @@ func (q *Queue) fewKeys(ctx context.Context, sel *Selector) (keys []DeliveryKey,
 	}
 	var lanes []Lane
 	err = q.store.Lanes(ctx, func(l Lane, _ time.Time) error {
-		st := Active
-		if l.Class == ClassRetry {
-			st = Deferred
-		}
-		if sel.matchesState(st) && sel.mayMatch(l.Destination) {
+		if sel.matchesState(l.State()) && sel.mayMatch(l.Destination) {
 			lanes = append(lanes, l)
 		}
 		return nil
@@ -85,4 +81,13 @@ func (q *Queue) fewKeys(ctx context.Context, sel *Selector) (keys []DeliveryKey,
 		}
 	}
 	return keys, err
+}
+
+// State returns what all deliveries in a lane are: Active in the classes of those
+// that were not attempted yet, Deferred in all others.
+func (l Lane) State() State {
+	if l.Class == ClassNew || l.Class == ClassBulk {
+		return Active
+	}
+	return Deferred
 }

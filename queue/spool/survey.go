@@ -12,9 +12,9 @@ import (
 )
 
 // Survey calls fn for each unfinished delivery, in order of destinations and then
-// of states. It reads keys only: what is in the schedule is Active if its class is
-// of deliveries that were not attempted yet, and Deferred otherwise. For those in
-// the index of states it has to read where they go. fn must not call the spool.
+// of states. It reads keys only, since a lane tells where its deliveries go and how
+// they stand. For those in the index of states it has to read where they go. fn must
+// not call the spool.
 func (s *Spool) Survey(ctx context.Context, fn func(to queue.Destination, state queue.State, id mail.ID)) error {
 	g, err := s.use()
 	if err != nil {
@@ -33,21 +33,18 @@ func (s *Spool) Survey(ctx context.Context, fn func(to queue.Destination, state 
 // surveySchedule parses a lane once, not at each of its keys.
 func surveySchedule(going func() error, r pebble.Reader, fn func(queue.Destination, queue.State, mail.ID)) error {
 	var prefix []byte // of the lane's keys
-	var lane queue.Lane
-	state := queue.Active
+	var to queue.Destination
+	var state queue.State
 	return scan(r, []byte{tableSchedule}, func(key, _ []byte) error {
 		if len(prefix) == 0 || len(key) != len(prefix)+placeLen || !bytes.HasPrefix(key, prefix) {
 			l, _, n, err := parseScheduleKey(key)
 			if err != nil {
 				return going() // Verify reports it
 			}
-			prefix, lane = append(prefix[:0], key[:n]...), l
-			if state = queue.Active; lane.Class == queue.ClassRetry {
-				state = queue.Deferred
-			}
+			prefix, to, state = append(prefix[:0], key[:n]...), l.Destination, l.State()
 		}
 		if k, err := tailOf(key); err == nil {
-			fn(lane.Destination, state, k.Message)
+			fn(to, state, k.Message)
 		}
 		return going()
 	})

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +12,10 @@ import (
 	"github.com/postrider/postrider/queue"
 )
 
-// Verify reads everything and calls report for each fault it finds. It changes
-// nothing, sees the spool as it was when it began, and may run beside other
-// calls. It keeps old data from being freed until it ends. Offline it is Open,
-// Verify, Close.
+// Verify reads everything, once and in order, and calls report for each fault it
+// finds. It changes nothing, sees the spool as it was when it began, and may run
+// beside other calls. It keeps old data from being freed until it ends, and ends
+// itself when the disk fails or the spool closes. Offline it is Open, Verify, Close.
 func (s *Spool) Verify(ctx context.Context, report func(queue.Damage)) error {
 	g, err := s.use()
 	if err != nil {
@@ -25,11 +24,8 @@ func (s *Spool) Verify(ctx context.Context, report func(queue.Damage)) error {
 	defer s.mu.RUnlock()
 	snapshot := g.db.NewSnapshot()
 	defer snapshot.Close()
-	v := &verifier{ctx: ctx, s: s, g: g, r: snapshot, report: report}
-	for _, check := range []struct {
-		table byte
-		fn    func(key, value []byte) error
-	}{
+	v := &verifier{going: s.going(ctx, g), s: s, g: g, r: snapshot, report: report, counted: make(map[counter]counts)}
+	checks := []check{
 		{tableMessage, v.message},
 		{tableContent, v.owned},
 		{tableDelivery, v.delivery},
@@ -37,40 +33,98 @@ func (s *Spool) Verify(ctx context.Context, report func(queue.Damage)) error {
 		{tableState, v.place},
 		{tableFile, v.owned},
 		{tableDamaged, v.aside},
-	} {
-		err := scan(snapshot, []byte{check.table}, func(key, value []byte) error {
-			return errors.Join(ctx.Err(), check.fn(key, value))
-		})
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			v.report(queue.Damage{Where: fmt.Sprintf("table %02x", check.table), What: err.Error()})
+	}
+	if err := v.pass(checks); err != nil {
+		return err
+	}
+	if v.places.differ() {
+		misplaced := []check{{tableMessage, v.unplaced}, {tableSchedule, v.misplaced}, {tableState, v.misplaced}}
+		if err := v.pass(misplaced); err != nil {
+			return err
 		}
 	}
 	v.counters()
 	return nil
 }
 
+// check looks at each key of a table.
+type check struct {
+	table byte
+	fn    func(key []byte, value func() ([]byte, error)) error
+}
+
 // verifier is one run of Verify.
 type verifier struct {
-	ctx    context.Context
+	going  func() error
 	s      *Spool
 	g      *generation
 	r      pebble.Reader
 	report func(queue.Damage)
+
+	// What follows is for looking up, in the order of a table, what belongs to its
+	// keys.
+	o               *inOrder
+	contents, files *ascending
+
+	counted map[counter]counts
+	places  places
+	key     []byte
+}
+
+// pass does checks one after another. What can't be read of a table is reported.
+func (v *verifier) pass(checks []check) error {
+	for _, c := range checks {
+		err := v.scan(c)
+		if err := v.going(); err != nil {
+			return err
+		}
+		if err != nil {
+			v.report(queue.Damage{Where: fmt.Sprintf("table %02x", c.table), What: err.Error()})
+		}
+	}
+	return nil
+}
+
+func (v *verifier) scan(c check) (err error) {
+	if v.o, err = newInOrder(v.r); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.o.close()) }()
+	if v.contents, err = newAscending(v.r, tableContent); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.contents.close()) }()
+	if v.files, err = newAscending(v.r, tableFile); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.files.close()) }()
+	it, err := v.r.NewIter(&pebble.IterOptions{LowerBound: []byte{c.table}, UpperBound: []byte{c.table + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if err = v.going(); err == nil {
+			err = c.fn(it.Key(), it.ValueAndErr)
+		}
+	}
+	return errors.Join(err, it.Close())
 }
 
 func (v *verifier) fault(id mail.ID, where, format string, args ...any) {
 	v.report(queue.Damage{Message: id, Where: where, What: fmt.Sprintf(format, args...)})
 }
 
-// message checks a message with its content, its deliveries and their places.
-func (v *verifier) message(key, value []byte) error {
+// message checks a message with its content and its deliveries, and notes their
+// places.
+func (v *verifier) message(key []byte, read func() ([]byte, error)) error {
 	id, err := parseIDKey(key, tableMessage)
 	if err != nil {
 		v.fault(id, fmt.Sprintf("key %x", key), "not a key of messages")
 		return nil
+	}
+	value, err := read()
+	if err != nil {
+		return err
 	}
 	m, err := decodeMessage(value)
 	if err != nil {
@@ -81,7 +135,7 @@ func (v *verifier) message(key, value []byte) error {
 		v.fault(id, "envelope", "%v", err)
 	}
 	v.content(id, &m)
-	ds, err := readDeliveries(v.r, id)
+	ds, err := v.o.of(id, &m)
 	if err != nil {
 		v.fault(id, "deliveries", "%v", err)
 		return nil
@@ -89,18 +143,28 @@ func (v *verifier) message(key, value []byte) error {
 	if len(ds) == 0 {
 		v.fault(id, "deliveries", "none")
 	}
-	for _, d := range ds {
+	for i, d := range ds {
 		e := entryOf(d)
-		if _, err := get(v.r, e.appendKey(nil, d.DeliveryKey)); err != nil {
-			v.fault(id, fmt.Sprintf("delivery %d", d.Number), "no place as %s: %v", d.State, err)
+		v.key = e.appendKey(v.key[:0], d.DeliveryKey)
+		v.places.want(id, v.key)
+		v.count(e.counter(), e.weight(1))
+		if i == 0 {
+			v.count(e.counter(), counts{messages: 1, messageBytes: m.size})
 		}
 	}
 	return nil
 }
 
+func (v *verifier) count(k counter, c counts) {
+	sum := v.counted[k]
+	sum.add(c)
+	v.counted[k] = sum
+}
+
 func (v *verifier) content(id mail.ID, m *messageRecord) {
 	if !m.inFile() {
-		data, err := get(v.r, appendIDKey(nil, tableContent, id))
+		v.key = appendIDKey(v.key[:0], tableContent, id)
+		data, err := v.contents.get(v.key)
 		switch {
 		case err != nil:
 			v.fault(id, "content", "%v", err)
@@ -109,7 +173,8 @@ func (v *verifier) content(id mail.ID, m *messageRecord) {
 		}
 		return
 	}
-	value, err := get(v.r, appendIDKey(nil, tableFile, id))
+	v.key = appendIDKey(v.key[:0], tableFile, id)
+	value, err := v.files.get(v.key)
 	if err != nil {
 		v.fault(id, "file record", "%v", err)
 		return
@@ -143,7 +208,7 @@ func (v *verifier) file(id mail.ID, want fileRecord) error {
 	defer file.Close()
 	sum, size := newSum(), int64(0)
 	buf := make([]byte, 256<<10)
-	for v.ctx.Err() == nil {
+	for v.going() == nil {
 		n, err := file.Read(buf)
 		sum.Write(buf[:n])
 		size += int64(n)
@@ -155,7 +220,7 @@ func (v *verifier) file(id mail.ID, want fileRecord) error {
 		}
 	}
 	switch {
-	case v.ctx.Err() != nil:
+	case v.going() != nil:
 		return nil
 	case size != want.size:
 		return fmt.Errorf("%d octets instead of %d", size, want.size)
@@ -166,54 +231,43 @@ func (v *verifier) file(id mail.ID, want fileRecord) error {
 }
 
 // owned checks that what has the id of a message belongs to one.
-func (v *verifier) owned(key, _ []byte) error {
+func (v *verifier) owned(key []byte, _ func() ([]byte, error)) error {
 	id, err := parseIDKey(key, key[0])
 	if err != nil {
 		v.fault(id, fmt.Sprintf("key %x", key), "malformed")
-	} else if _, err := get(v.r, appendIDKey(nil, tableMessage, id)); err != nil {
+	} else if err := v.hasMessage(id); err != nil {
 		v.fault(id, fmt.Sprintf("table %02x", key[0]), "no such message: %v", err)
 	}
 	return nil
 }
 
-func (v *verifier) delivery(key, value []byte) error {
+func (v *verifier) hasMessage(id mail.ID) error {
+	v.key = appendIDKey(v.key[:0], tableMessage, id)
+	return v.o.messages.has(v.key)
+}
+
+func (v *verifier) delivery(key []byte, read func() ([]byte, error)) error {
 	k, err := parseDeliveryTail(key[1:])
 	if err != nil {
 		v.fault(k.Message, fmt.Sprintf("key %x", key), "malformed")
 		return nil
 	}
+	value, err := read()
+	if err != nil {
+		return err
+	}
 	where := fmt.Sprintf("delivery %d", k.Number)
 	if _, err := decodeDelivery(value, k); err != nil {
 		v.fault(k.Message, where, "%v", err)
 	}
-	if _, err := get(v.r, appendIDKey(nil, tableMessage, k.Message)); err != nil {
+	if err := v.hasMessage(k.Message); err != nil {
 		v.fault(k.Message, where, "no such message: %v", err)
 	}
 	return nil
 }
 
-// place checks that a delivery stands where its record says.
-func (v *verifier) place(key, _ []byte) error {
-	k, err := tailOf(key)
-	if err != nil {
-		v.fault(k.Message, fmt.Sprintf("key %x", key), "malformed")
-		return nil
-	}
-	where := fmt.Sprintf("place of delivery %d in table %02x", k.Number, key[0])
-	d, err := readDelivery(v.r, k)
-	if err != nil {
-		v.fault(k.Message, where, "%v", err)
-		return nil
-	}
-	e := entryOf(d)
-	if !bytes.Equal(e.appendKey(nil, k), key) {
-		v.fault(k.Message, where, "it belongs elsewhere")
-	}
-	return nil
-}
-
 // aside reports what lies in the table of what was moved aside.
-func (v *verifier) aside(key, _ []byte) error {
+func (v *verifier) aside(key []byte, _ func() ([]byte, error)) error {
 	var id mail.ID
 	if len(key) >= 2+len(id) {
 		copy(id[:], key[2:])
@@ -232,13 +286,8 @@ func (v *verifier) counters() {
 		v.fault(mail.ID{}, "counters", "%v", err)
 		return
 	}
-	counted, err := recount(v.r, mail.ID{})
-	if err != nil {
-		v.fault(mail.ID{}, "counters", "%v", err)
-		return
-	}
 	var have, want counts
-	for k, c := range counted {
+	for k, c := range v.counted {
 		s := stored[k]
 		if s.deliveries != c.deliveries || s.recipients != c.recipients || s.bytes != c.bytes {
 			v.fault(mail.ID{}, "counters", "%s %s: %+v stored, %+v counted", k.destination, k.state, s, c)
@@ -246,7 +295,7 @@ func (v *verifier) counters() {
 		want.add(c)
 	}
 	for k, c := range stored {
-		if counted[k].deliveries == 0 && c.deliveries != 0 {
+		if v.counted[k].deliveries == 0 && c.deliveries != 0 {
 			v.fault(mail.ID{}, "counters", "%s %s: %d deliveries stored, none counted", k.destination, k.state, c.deliveries)
 		}
 		have.add(c)
