@@ -2,6 +2,9 @@ package submission
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -102,7 +105,11 @@ func (s *session) handshake(c *tls.Config) bool {
 		s.srv.opt.Handshake(err)
 	}
 	if err != nil {
-		s.srv.opt.Logger.Debug("TLS handshake", "listener", s.lst.name, "remote", s.remoteText(), "error", err)
+		level := slog.LevelInfo // a device too old, or one that refuses our certificate
+		if hungUp(err) {
+			level = slog.LevelDebug // a probe of the port
+		}
+		s.srv.opt.Logger.Log(s.srv.ctx, level, "TLS handshake failed", "listener", s.lst.name, "remote", s.remoteText(), "error", err)
 		return false
 	}
 	state := conn.ConnectionState()
@@ -110,6 +117,14 @@ func (s *session) handshake(c *tls.Config) bool {
 	s.in.restart(conn)
 	s.out.conn = conn
 	return true
+}
+
+// hungUp reports whether a handshake ended with the connection, and not with what
+// either side said.
+func hungUp(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, &op) && (op.Op == "read" || op.Op == "write")
 }
 
 // certificateOf returns the certificate that handshakes with c show, in DER; nil

@@ -3,6 +3,8 @@ package submission
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,6 +38,51 @@ func TestCommandsBehindStartTLS(t *testing.T) {
 			t.Fatalf("got %q, want the connection closed", line)
 		}
 	})
+}
+
+// TestFailedHandshakes: the log says why a device can't come in, and is silent
+// about a probe that only looks whether the port is open.
+func TestFailedHandshakes(t *testing.T) {
+	var log logBuffer
+	b := start(t, func(o *Options, _ *bench) {
+		o.Logger, o.Listeners[0].TLS = log.logger(), config.TLSImplicit
+	})
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", b.Addrs()[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	dial().Close()
+	reasons := []string{"unsupported versions", "remote error: tls: bad certificate"}
+	for _, c := range []struct {
+		why  string
+		conf *tls.Config
+	}{
+		{"a device that only speaks TLS 1.1", &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}},
+		{"a client that checks certificates", &tls.Config{ServerName: "relay.example.com", RootCAs: x509.NewCertPool()}},
+	} {
+		conn := dial()
+		if err := tls.Client(conn, c.conf).Handshake(); err == nil {
+			t.Fatalf("%s: the handshake succeeded", c.why)
+		}
+		conn.Close()
+	}
+	ctx, cancel := contextFor(t, time.Minute)
+	defer cancel()
+	if err := b.Shutdown(ctx); err != nil { // so that all has been logged
+		t.Fatal(err)
+	}
+	text := log.String()
+	for _, want := range reasons {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in the log:\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "TLS handshake failed"); n != 2 {
+		t.Errorf("%d failures logged, want 2:\n%s", n, text)
+	}
 }
 
 // TestStartTLSForgets: what was learned in clear is learned anew.
