@@ -79,6 +79,10 @@ type Delivery struct {
 	// InDoubt names the host that took the whole content and never answered;
 	// the next attempt begins there. Empty if the last outcome is known.
 	InDoubt string
+	// Refused is the message's reverse-path while a smarthost takes no mail from
+	// it: the delivery stands aside with the others from there, see senders. It is
+	// Deferred then, attempted or not.
+	Refused string
 	// Warned says that a delay report has been sent.
 	Warned bool
 	// Size is that of the content, in octets.

@@ -4,7 +4,7 @@ import "time"
 
 // weights are how many deliveries of each class a destination starts in a round
 // while all classes wait there: new mail first, yet nothing starves.
-var weights = [...]int{ClassNew: 8, ClassBulk: 3, ClassRetry: 2}
+var weights = [...]int{ClassNew: 8, ClassBulk: 3, ClassRetry: 2, ClassRefused: 1}
 
 // hop is what memory holds of one destination with a backlog: its lanes, how many
 // attempts run there, and how it is doing. The scheduler's mutex guards it.
@@ -26,7 +26,10 @@ type hop struct {
 type laneKey struct {
 	identity string
 	class    Class
+	sender   string
 }
+
+func (l *Lane) key() laneKey { return laneKey{l.Identity, l.Class, l.Sender} }
 
 func newHop(d Destination, bound int) *hop {
 	h := &hop{Destination: d, lanes: make(map[laneKey]*lane), credit: weights, bound: bound}
@@ -35,14 +38,13 @@ func newHop(d Destination, bound int) *hop {
 	return h
 }
 
-// lane returns the lane of identity and class, a new one if there is none.
-func (h *hop) lane(identity string, class Class) *lane {
-	key := laneKey{identity, class}
-	l := h.lanes[key]
+// lane returns the lane of that name, a new one if there is none.
+func (h *hop) lane(name Lane) *lane {
+	l := h.lanes[name.key()]
 	if l == nil {
-		l = &lane{Lane: Lane{Destination: h.Destination, Identity: identity, Class: class}, hop: h}
+		l = &lane{Lane: name, hop: h}
 		l.alarm.lane = l
-		h.lanes[key] = l
+		h.lanes[name.key()] = l
 	}
 	return l
 }

@@ -7,8 +7,10 @@ type observed struct {
 	status Status
 	next   time.Time // when it is tried again, if it is not Up
 	news   bool      // status is another than before
-	// refused and taken say that the sender is, and was not before.
+	// refused and taken say that the sender is, and was not before; aside is
+	// until when its mail stands aside.
 	refused, taken bool
+	aside          time.Time
 }
 
 // observe takes note of how an attempt at h went, with mail from sender, that
@@ -23,6 +25,7 @@ func (s *scheduler) observe(h *hop, t trouble, sender string, took bool, began t
 	if bySender {
 		var nobody bool
 		o.refused, nobody = h.senders.refuse(sender, t, s.now(), s.plan())
+		o.aside = h.senders.aside(sender)
 		t.fault = NoFault // the smarthost works, for others
 		if nobody {
 			t.fault = RouteFault
@@ -37,20 +40,39 @@ func (s *scheduler) observe(h *hop, t trouble, sender string, took bool, began t
 			h.health.next = s.now() // another sender's mail may be taken
 		}
 	}
+	if bySender || o.taken {
+		s.wakeRefused(h)
+	}
 	s.arm(h)
 	o.status, o.next = h.health.status, h.health.next
 	return o
+}
+
+// wakeRefused looks anew at when mail of refused senders at h may be tried.
+func (s *scheduler) wakeRefused(h *hop) {
+	for key, l := range h.lanes {
+		if key.class == ClassRefused {
+			s.evaluate(l)
+		}
+	}
 }
 
 // nullSender is the reverse-path of reports, which smarthosts take from everyone:
 // it says nothing about whom they know.
 const nullSender = "<>"
 
-// aside is senders.aside at h.
-func (s *scheduler) aside(h *hop, sender string, now time.Time) *refusal {
+// refusal returns why mail from sender stands aside at h, nil if it doesn't. Who
+// is told so is taken to try.
+func (s *scheduler) refusal(h *hop, sender string) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return h.senders.aside(sender, now)
+	now := s.now()
+	if h.senders.aside(sender).After(now) {
+		why := *h.senders.refused[sender]
+		return &why
+	}
+	h.senders.try(sender, now)
+	return nil
 }
 
 // pause gives d, which was not tried, back to the schedule as it is, and starts
@@ -173,5 +195,6 @@ func (s *scheduler) probeSuspended() {
 func (s *scheduler) probeHop(h *hop) {
 	h.health.next = s.now()
 	h.senders.again(h.health.next)
+	s.wakeRefused(h)
 	s.arm(h)
 }

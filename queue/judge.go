@@ -16,14 +16,15 @@ type ruling struct {
 }
 
 // judge decides what becomes of each recipient after an attempt, and of the
-// delivery. pause is when the destination is tried next if it is in trouble, else
-// zero. Nothing is stored yet.
-func (q *Queue) judge(a *attempting, out *Outcome, pause time.Time) *ruling {
+// delivery. pause is when the destination is tried next if it is in trouble, or the
+// sender if its mail stands aside; else zero. Nothing is stored yet.
+func (q *Queue) judge(a *attempting, out *Outcome, pause time.Time, aside bool) *ruling {
 	now := q.clock.now()
 	d := a.Delivery.clone()
 	v := &ruling{settlement: settlement{envelope: a.Envelope, old: a.Delivery, new: d}, deferred: a.deferred, table: a.table}
 	q.apportion(v, a, out, now)
 	d.InDoubt = out.InDoubt
+	d.comeBack()
 	if v.deferred && len(v.again) == 0 {
 		q.expire(v, out.Fault, now)
 	}
@@ -39,6 +40,9 @@ func (q *Queue) judge(a *attempting, out *Outcome, pause time.Time) *ruling {
 	case v.deferred:
 		d.Attempts, d.State = number, Deferred
 		d.Due = q.nextAttempt(d, pause, now)
+		if aside {
+			d.Refused = a.Envelope.From.String()
+		}
 		q.warn(&v.settlement, d, now)
 	case len(v.reroute) > 0:
 		d.Due = now
@@ -117,7 +121,7 @@ func (q *Queue) expire(v *ruling, f Fault, now time.Time) {
 // nextAttempt returns when d, which was deferred, is due again. The last attempt
 // falls on the end of its lifetime. If the destination is in trouble d stays due:
 // then the destination's pause decides, and all of its mail flows as soon as
-// the pause ends well.
+// the pause ends well; it is the same with a refused sender's.
 func (q *Queue) nextAttempt(d *Delivery, pause, now time.Time) time.Time {
 	if !pause.IsZero() {
 		return now

@@ -152,7 +152,7 @@ func (q *Queue) fulfil(w wish, e *mail.Envelope, d *Delivery) *settlement {
 
 // reschedule makes d due now, and pending again what was dead.
 func (d *Delivery) reschedule(now time.Time) {
-	d.Due, d.State = now, Active
+	d.Due, d.State, d.Refused = now, Active, ""
 	if d.Attempts > 0 {
 		d.State = Deferred
 	}

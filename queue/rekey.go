@@ -69,6 +69,7 @@ func (q *Queue) part(s *settlement) {
 	}
 	if stay != d.Destination && d.scheduled() {
 		d.Due = q.clock.now()
+		d.comeBack()
 	}
 	d.Destination, d.Recipients = stay, append(rest, groups[stay]...)
 	slices.SortFunc(d.Recipients, func(a, b RecipientState) int { return cmp.Compare(a.Index, b.Index) })
@@ -100,7 +101,7 @@ func (q *Queue) copyLeaving(s *settlement) (born, error) {
 	deliveries := q.plot(&e, disposition)
 	for _, d := range deliveries {
 		d.Attempts, d.Warned, d.Bulk, d.Due = s.old.Attempts, s.old.Warned, s.old.Bulk, q.clock.now()
-		if d.State == Active {
+		if d.State == Active && s.old.Attempts > 0 {
 			d.State = s.old.State
 		}
 		for i := range d.Recipients {

@@ -70,7 +70,7 @@ func newScheduler(plan func() *retryPlan, now func() time.Time, bound func(Desti
 func (s *scheduler) restore(name Lane, first time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.hop(name.Destination).lane(name.Identity, name.Class)
+	l := s.hop(name.Destination).lane(name)
 	l.rewind(Place{}, first)
 	s.evaluate(l)
 	return nil
@@ -126,13 +126,21 @@ func (s *scheduler) take(h *hop, t turn) (job, bool) {
 		if !ok {
 			return job{}, false
 		}
+		if h.senders.aside(l.Sender).After(s.now()) {
+			s.evaluate(l) // the sender was refused while its lane was ready
+			continue
+		}
 		if l.waiting() == 0 {
 			l.loading = true
 			return job{lane: l, read: true, after: l.cursor}, true
 		}
 		e := l.pop()
+		_, taken := s.claimed[e.DeliveryKey]
+		if !taken {
+			h.senders.try(l.Sender, s.now())
+		}
 		s.evaluate(l)
-		if _, taken := s.claimed[e.DeliveryKey]; taken {
+		if taken {
 			e.fresh.drop() // its holder puts it back as it then is
 			continue
 		}
@@ -174,7 +182,7 @@ func (s *scheduler) insert(d *Delivery, f *fresh) {
 	}
 	name := d.Lane()
 	h := s.hop(name.Destination)
-	l := h.lane(name.Identity, name.Class)
+	l := h.lane(name)
 	if f != nil && (h.health.status != Up || l.waiting() >= freshAhead) {
 		f.drop()
 		f = nil
@@ -187,7 +195,7 @@ func (s *scheduler) insert(d *Delivery, f *fresh) {
 func (s *scheduler) remove(d *Delivery) {
 	name := d.Lane()
 	if h := s.hops[name.Destination]; h != nil {
-		if l := h.lanes[laneKey{name.Identity, name.Class}]; l != nil {
+		if l := h.lanes[name.key()]; l != nil {
 			l.remove(d.place())
 		}
 	}
@@ -201,6 +209,7 @@ func (s *scheduler) evaluate(l *lane) {
 		return
 	}
 	at, ok := l.wants()
+	at = later(at, l.hop.senders.aside(l.Sender))
 	switch {
 	case !ok:
 		s.alarms.clear(&l.alarm)

@@ -23,12 +23,16 @@ const (
 	// probeHold is for how long a refused sender's other mail waits while one
 	// delivery tries whether it is still refused.
 	probeHold = 5 * time.Second
+	// refusalKept is for how long after its pause a refusal is kept that nobody
+	// came to try: there is no mail from the sender any more.
+	refusalKept = longestRefusal
 )
 
 // senders is what a smarthost has said about reverse-paths. One application with
 // a wrong sender must not stop the mail of the others, so a refusal is the
 // sender's as long as the smarthost is known to take mail from anybody else: the
-// sender's own mail waits, and one delivery an interval tries again. Where nobody
+// sender's own mail waits in a lane of its own, where it costs one attempt an
+// interval however much there is, and flows as soon as one is taken. Where nobody
 // is known to be taken the route itself is at fault and suspended; then the next
 // probe is another sender's, because the refused one's mail stands aside, and it
 // comes at once unless several have been refused.
@@ -77,6 +81,7 @@ func (s *senders) take(sender string) (news bool) {
 
 // refuse notes that mail from sender was refused, for a pause that grows. It
 // reports whether that is news, and whether it seems that nobody's mail is taken.
+// Of more senders than it remembers each delivery waits by its own clock.
 func (s *senders) refuse(sender string, t trouble, now time.Time, plan *retryPlan) (news, nobody bool) {
 	delete(s.taken, sender)
 	r := s.refused[sender]
@@ -85,7 +90,10 @@ func (s *senders) refuse(sender string, t trouble, now time.Time, plan *retryPla
 			s.refused = make(map[string]*refusal)
 		}
 		if len(s.refused) >= maxRefused {
-			s.forgetOne()
+			maps.DeleteFunc(s.refused, func(_ string, r *refusal) bool { return now.Sub(r.until) > refusalKept })
+		}
+		if len(s.refused) >= maxRefused {
+			return false, len(s.taken) == 0
 		}
 		r, news = &refusal{since: now}, true
 		s.refused[sender] = r
@@ -108,30 +116,21 @@ func (s *senders) inARow() (n int) {
 	return n
 }
 
-// forgetOne drops the refusal that ends first.
-func (s *senders) forgetOne() {
-	var first string
-	for sender, r := range s.refused {
-		if first == "" || r.until.Before(s.refused[first].until) {
-			first = sender
-		}
+// aside returns until when mail from sender stands aside; zero if it was not
+// refused.
+func (s *senders) aside(sender string) time.Time {
+	if r := s.refused[sender]; r != nil {
+		return r.until
 	}
-	delete(s.refused, first)
+	return time.Time{}
 }
 
-// aside returns why mail from sender stands aside now, and until when; nil if it
-// doesn't. The one caller after the pause is told that it doesn't, and so tries.
-func (s *senders) aside(sender string, now time.Time) *refusal {
-	r := s.refused[sender]
-	if r == nil {
-		return nil
+// try notes that mail from sender is tried now. If it was refused before, its other
+// mail waits a moment for what comes of that.
+func (s *senders) try(sender string, now time.Time) {
+	if r := s.refused[sender]; r != nil {
+		r.until = now.Add(probeHold)
 	}
-	if now.Before(r.until) {
-		known := *r
-		return &known
-	}
-	r.until = now.Add(probeHold)
-	return nil
 }
 
 // RefusedSender is a reverse-path from which a smarthost takes no mail.
@@ -159,24 +158,37 @@ func (s *senders) again(now time.Time) {
 	}
 }
 
-// standAside puts off an attempt at mail from a refused sender, without asking the
-// smarthost. It reports whether it did.
+// standAside moves a delivery of a refused sender to that sender's lane, without
+// asking the smarthost. It reports whether it did.
 func (q *Queue) standAside(j job, a *attempting) bool {
-	now := q.clock.now()
-	why := q.sched.aside(j.lane.hop, a.Envelope.From.String(), now)
+	if a.Delivery.Refused != "" {
+		return false // it comes from there
+	}
+	sender := a.Envelope.From.String()
+	why := q.sched.refusal(j.lane.hop, sender)
 	if why == nil {
 		return false
 	}
+	now := q.clock.now()
 	d := a.Delivery.clone()
-	d.State, d.Due = Deferred, why.until
+	d.State, d.Due, d.Refused = Deferred, now, sender
 	for _, index := range a.Pending {
 		r := d.recipient(index)
-		if r.State != Deferred || r.Reply != why.reply || r.Host != why.host {
-			r.State, r.Reply, r.Host, r.Reason, r.At = Deferred, why.reply, why.host, why.reason, now
-		}
+		r.State, r.Reply, r.Host, r.Reason, r.At = Deferred, why.reply, why.host, why.reason, now
 	}
 	v := &ruling{settlement: settlement{envelope: a.Envelope, old: a.Delivery, new: d}, table: a.table}
-	q.tell(&v.settlement, d, &mail.Event{}, d.Attempts, d.Due, now)
+	q.tell(&v.settlement, d, &mail.Event{}, d.Attempts, why.until, now)
 	q.settle(v)
 	return true
+}
+
+// comeBack returns d to the lane of its like.
+func (d *Delivery) comeBack() {
+	if d.Refused == "" {
+		return
+	}
+	d.Refused = ""
+	if d.State == Deferred && d.Attempts == 0 {
+		d.State = Active
+	}
 }

@@ -80,6 +80,102 @@ func TestRefusedSenderStopsNobodyElse(t *testing.T) {
 	}, oneSmarthost)
 }
 
+// What waits for a refused sender costs one attempt and one write an interval,
+// however much it is and however often the relay is started; when the sender is
+// taken again all of it flows, without anybody doing anything.
+func TestBacklogOfARefusedSender(t *testing.T) {
+	var asked atomic.Int64
+	var mended atomic.Bool
+	inBubble(t, refuses(&asked, &mended), func(r *rig) {
+		r.send("app@good.example", "b@y.example")
+		const backlog = 500
+		for range backlog {
+			r.send("app@bad.example", "b@y.example")
+		}
+		time.Sleep(time.Hour)
+		var written atomic.Int64
+		r.store.refuse = func(c *Change) error {
+			written.Add(int64(len(c.Put)))
+			return nil
+		}
+		const hours = 24
+		asked.Store(0)
+		time.Sleep(hours * time.Hour)
+		if n := asked.Load(); n < hours || n > 5*hours {
+			t.Errorf("the smarthost was asked %d times in %d hours", n, hours)
+		}
+		if n := written.Load(); n > asked.Load()+1 {
+			t.Errorf("%d deliveries were written for %d attempts", n, asked.Load())
+		}
+		list, _, err := r.List(context.Background(), Selector{States: []State{Deferred}}, DeliveryKey{}, 10)
+		if err != nil || len(list) != 10 || !list[9].Due.After(time.Now()) {
+			t.Errorf("listed: %+v (%v)", list, err)
+		}
+		asked.Store(0)
+		r.end()
+		r.start()
+		time.Sleep(time.Minute / 2)
+		if n := asked.Load(); n > 5 {
+			t.Errorf("the smarthost was asked %d times after a restart", n)
+		}
+		mended.Store(true)
+		time.Sleep(longestRefusal)
+		if n := r.store.count(); n != 0 {
+			t.Errorf("%d left a quarter of an hour after the sender was allowed", n)
+		}
+	}, oneSmarthost)
+}
+
+// Mail of a refused sender that a new route table sends elsewhere goes there.
+func TestRefusedSenderIsRoutedAnew(t *testing.T) {
+	var asked atomic.Int64
+	var mended atomic.Bool
+	inBubble(t, func(ctx context.Context, a *Attempt) Outcome {
+		if a.Delivery.Destination.Route == "mx" {
+			return all(a, taken)
+		}
+		return refuses(&asked, &mended)(ctx, a)
+	}, func(r *rig) {
+		r.send("app@good.example", "b@y.example")
+		for range 10 {
+			r.send("app@bad.example", "b@y.example")
+		}
+		time.Sleep(time.Minute)
+		r.Reload(Reloadable{Router: mxRouter{}})
+		time.Sleep(time.Minute)
+		if n := r.store.count(); n != 0 {
+			t.Errorf("%d are left on the old route", n)
+		}
+	}, oneSmarthost)
+}
+
+// A reverse-path for each message, all of them refused, is more than is
+// remembered; it costs no more than mail that is put off does.
+func TestMoreRefusedSendersThanAreRemembered(t *testing.T) {
+	var asked atomic.Int64
+	var mended atomic.Bool
+	inBubble(t, refuses(&asked, &mended), func(r *rig) {
+		r.send("app@good.example", "b@y.example")
+		const senders = 3 * maxRefused
+		for i := range senders {
+			r.send(fmt.Sprintf("bounce-%d@bad.example", i), "b@y.example")
+		}
+		time.Sleep(time.Minute / 2)
+		if n := asked.Load(); n != senders {
+			t.Errorf("the smarthost was asked %d times about %d senders", n, senders)
+		}
+		time.Sleep(time.Hour)
+		if n := asked.Load(); n > 8*senders {
+			t.Errorf("the smarthost was asked %d times in an hour", n)
+		}
+		mended.Store(true)
+		time.Sleep(2 * time.Hour)
+		if n := r.store.count(); n != 0 {
+			t.Errorf("%d are left", n)
+		}
+	}, oneSmarthost)
+}
+
 // Where nobody is known whose mail is taken, the route is at fault: it is
 // suspended, and its next probe is somebody else's mail.
 func TestEverySenderRefusedSuspendsTheRoute(t *testing.T) {

@@ -75,7 +75,7 @@ func (s *scheduler) outlook(d *Delivery) (due time.Time, attempting bool) {
 	_, attempting = s.claimed[d.DeliveryKey]
 	due = d.Due
 	if h := s.hops[d.Destination]; h != nil {
-		due = later(due, h.health.next)
+		due = later(later(due, h.health.next), h.senders.aside(d.Refused))
 	}
 	return due, attempting
 }

@@ -135,11 +135,12 @@ type Move struct {
 
 // Lane is a part of the schedule whose entries are taken in order of their due
 // time: the deliveries of one identity to one destination, new ones, retries and
-// bulk apart.
+// bulk apart, and those of each refused sender.
 type Lane struct {
 	Destination Destination
 	Identity    string
 	Class       Class
+	Sender      string // Delivery.Refused, in ClassRefused
 }
 
 // Class keeps apart what must not wait for each other within one identity.
@@ -150,18 +151,21 @@ const (
 	ClassNew Class = iota
 	ClassBulk
 	ClassRetry
+	ClassRefused
 )
 
 // Lane returns the lane that d belongs to.
 func (d *Delivery) Lane() Lane {
 	class := ClassRetry
-	if d.Attempts == 0 {
+	switch {
+	case d.Refused != "":
+		class = ClassRefused
+	case d.Attempts == 0 && d.Bulk:
+		class = ClassBulk
+	case d.Attempts == 0:
 		class = ClassNew
-		if d.Bulk {
-			class = ClassBulk
-		}
 	}
-	return Lane{Destination: d.Destination, Identity: d.Identity, Class: class}
+	return Lane{Destination: d.Destination, Identity: d.Identity, Class: class, Sender: d.Refused}
 }
 
 // Place is where a delivery stands in its lane.

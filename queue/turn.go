@@ -40,7 +40,7 @@ func (s *scheduler) turnOf(l *lane) turn {
 // line puts h into each ring that it has something for.
 func (s *scheduler) line(h *hop) {
 	var has [len(turnWeights)]bool
-	has[turnLesser] = h.ready[ClassBulk].len()+h.ready[ClassRetry].len() > 0
+	has[turnLesser] = h.ready[ClassBulk].len()+h.ready[ClassRetry].len()+h.ready[ClassRefused].len() > 0
 	for l := range h.ready[ClassNew].all() {
 		has[s.turnOf(l)] = true
 		if has[turnLight] {

@@ -72,8 +72,8 @@ func (q *Queue) attempt(j job) {
 			q.sched.pause(j.lane.hop, a.Delivery, began.Add(out.Wait+time.Millisecond).Truncate(time.Millisecond))
 			return
 		}
-		pause := q.observe(j.lane.hop, a.Envelope.From.String(), &out, began)
-		v := q.judge(a, &out, pause)
+		pause, aside := q.observe(j.lane.hop, a.Envelope.From.String(), &out, began)
+		v := q.judge(a, &out, pause, aside)
 		if !q.settle(v) || len(v.again) == 0 {
 			return
 		}
@@ -109,10 +109,11 @@ func deferAll(n int, reason string) Outcome {
 
 // observe tells the schedule how the destination did, and the log if that is
 // news. It returns when the destination is tried next if that, and not the
-// delivery's own clock, decides about its next attempt.
-func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (pause time.Time) {
+// delivery's own clock, decides about its next attempt, and whether the sender's
+// mail stands aside.
+func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (pause time.Time, aside bool) {
 	if q.ctx.Err() != nil {
-		return time.Time{} // what a stopped attempt says is not the next hop's fault
+		return time.Time{}, false // what a stopped attempt says is not the next hop's fault
 	}
 	tried := false
 	for i := range out.Results {
@@ -120,7 +121,7 @@ func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (p
 	}
 	t := trouble{fault: out.Fault, reply: out.FaultReply, host: out.Event.Host, reason: out.FaultReason}
 	if t.fault == NoFault && !tried {
-		return time.Time{}
+		return time.Time{}, false
 	}
 	o := q.sched.observe(h, t, sender, took(out), began)
 	if o.news {
@@ -133,10 +134,11 @@ func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (p
 	case o.taken:
 		q.log.Info("sender accepted by the smarthost again", "route", h.Route, "sender", plainPath(sender))
 	}
+	pause = o.aside
 	if t.fault == Unreachable || o.status == Suspended {
-		return o.next
+		pause = later(o.next, pause)
 	}
-	return time.Time{}
+	return pause, !o.aside.IsZero()
 }
 
 // took reports whether anybody was delivered to.

@@ -58,6 +58,8 @@ func FuzzValues(f *testing.F) {
 func FuzzKeys(f *testing.F) {
 	lane := queue.Lane{Destination: storetest.Destination(1), Identity: "a\x00b", Class: queue.ClassRetry}
 	f.Add(appendPlace(appendLane(nil, lane), storetest.Start, queue.DeliveryKey{Number: 3}))
+	lane.Class, lane.Sender = queue.ClassRefused, "<a\x00@example.org>"
+	f.Add(appendPlace(appendLane(nil, lane), storetest.Start, queue.DeliveryKey{Number: 3}))
 	f.Add(appendTotalsKey(nil, storetest.Destination(0), queue.Held))
 	f.Fuzz(func(t *testing.T, key []byte) {
 		if lane, place, prefix, err := parseScheduleKey(key); err == nil {
@@ -78,7 +80,7 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// TestScheduleOrder: keys of the schedule sort by destination, identity, class,
+// TestScheduleOrder: keys of the schedule sort by destination, identity, class, sender,
 // due time and id, whatever octets a name holds.
 func TestScheduleOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -91,8 +93,11 @@ func TestScheduleOrder(t *testing.T) {
 			e := entry{lane: queue.Lane{
 				Destination: queue.Destination{Route: strings.ReplaceAll(name.Draw(t, label+" route"), "/", "")},
 				Identity:    name.Draw(t, label+" identity"),
-				Class:       queue.Class(rapid.IntRange(0, 2).Draw(t, label+" class")),
+				Class:       queue.Class(rapid.IntRange(0, int(queue.ClassRefused)).Draw(t, label+" class")),
 			}}
+			if e.lane.Class == queue.ClassRefused {
+				e.lane.Sender = name.Draw(t, label+" sender")
+			}
 			e.place.Due = time.UnixMilli(rapid.Int64Range(-1<<40, 1<<40).Draw(t, label+" due")).UTC()
 			e.place.Message[0] = rapid.Byte().Draw(t, label+" id")
 			e.place.Number = rapid.Uint32().Draw(t, label+" number")
@@ -102,7 +107,7 @@ func TestScheduleOrder(t *testing.T) {
 		key := func(e entry) []byte { return appendPlace(appendLane(nil, e.lane), e.place.Due, e.place.DeliveryKey) }
 		want := slices.Compare([]string{a.lane.Destination.Route, a.lane.Identity}, []string{b.lane.Destination.Route, b.lane.Identity})
 		for _, next := range []int{
-			int(a.lane.Class) - int(b.lane.Class), a.place.Due.Compare(b.place.Due), a.place.Message.Compare(b.place.Message),
+			int(a.lane.Class) - int(b.lane.Class), strings.Compare(a.lane.Sender, b.lane.Sender), a.place.Due.Compare(b.place.Due), a.place.Message.Compare(b.place.Message),
 			int(int64(a.place.Number) - int64(b.place.Number)),
 		} {
 			if want == 0 {

@@ -15,12 +15,13 @@ type entry struct {
 	recipients  int32 // those that still want something
 	state       queue.State
 	class       queue.Class
+	sender      string
 }
 
 func entryOf(d *queue.Delivery) entry {
 	e := entry{
 		destination: d.Destination, identity: d.Identity, due: d.Due.UnixMilli(),
-		bytes: d.Size, state: d.State, class: d.Lane().Class,
+		bytes: d.Size, state: d.State, class: d.Lane().Class, sender: d.Refused,
 	}
 	for i := range d.Recipients {
 		if !d.Recipients[i].State.Final() {
@@ -36,7 +37,7 @@ func (e *entry) appendKey(b []byte, key queue.DeliveryKey) []byte {
 	if e.state > queue.Deferred {
 		return appendStateKey(b, e.state, key)
 	}
-	b = appendLane(b, queue.Lane{Destination: e.destination, Identity: e.identity, Class: e.class})
+	b = appendLane(b, queue.Lane{Destination: e.destination, Identity: e.identity, Class: e.class, Sender: e.sender})
 	return appendPlace(b, time.UnixMilli(e.due), key)
 }
 

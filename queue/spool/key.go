@@ -14,6 +14,7 @@ import (
 // Keys, format version 1. The first octet names the table:
 //
 //	00                                 format version: uvarint
+//	00 01                              there while tables 04 to 06 are made anew; no value
 //	01 id                              message record (value.go), written once
 //	02 id                              content of at most 64 KiB as it is, written once
 //	03 id number                       delivery record (value.go)
@@ -28,7 +29,7 @@ import (
 // number is 4 octets, big-endian. state is the octet of queue.State. due is the
 // Unix time in milliseconds as 8 octets, big-endian, with the sign bit inverted,
 // so that earlier sorts first. lane is text(destination) text(identity) class,
-// class being the octet of queue.Class. text(s) is s with each 00 written as
+// class being the octet of queue.Class, and text(sender) in ClassRefused. text(s) is s with each 00 written as
 // 00 ff, then 00 01: it sorts as s does, and none is the beginning of another.
 const (
 	tableFormat   = 0x00
@@ -43,7 +44,17 @@ const (
 	tableDamaged  = 0x09
 )
 
+// tableNames are what people read.
+var tableNames = map[byte]string{
+	tableFormat: "format version", tableMessage: "message record", tableContent: "content",
+	tableDelivery: "delivery record", tableSchedule: "schedule", tableState: "index of states",
+	tableTotals: "counters", tableFile: "file record", tableMeta: "settings", tableDamaged: "what was moved aside",
+}
+
 const formatVersion = 1
+
+// rebuildingKey is there while rebuild is at work.
+var rebuildingKey = []byte{tableFormat, 0x01}
 
 var errKey = errors.New("malformed key")
 
@@ -76,8 +87,11 @@ func appendDamagedKey(b, key []byte) []byte {
 // appendLane appends the part of a schedule key that its lane's entries share.
 func appendLane(b []byte, l queue.Lane) []byte {
 	b = appendDestination(append(b, tableSchedule), l.Destination)
-	b = appendText(b, l.Identity)
-	return append(b, byte(l.Class))
+	b = append(appendText(b, l.Identity), byte(l.Class))
+	if l.Class == queue.ClassRefused {
+		b = appendText(b, l.Sender)
+	}
+	return b
 }
 
 // appendPlace appends what follows the lane in a schedule key.
@@ -165,11 +179,16 @@ func parseScheduleKey(b []byte) (l queue.Lane, p queue.Place, prefix int, err er
 	if l.Identity, b, err = cutText(b); err != nil {
 		return l, p, 0, err
 	}
-	if len(b) != 1+placeLen {
+	if len(b) == 0 {
 		return l, p, 0, errKey
 	}
-	l.Class = queue.Class(b[0])
-	p, err = parsePlace(b[1:])
+	l.Class, b = queue.Class(b[0]), b[1:]
+	if l.Class == queue.ClassRefused {
+		if l.Sender, b, err = cutText(b); err != nil {
+			return l, p, 0, err
+		}
+	}
+	p, err = parsePlace(b)
 	prefix = len(appendLane(nil, l))
 	return l, p, prefix, err
 }

@@ -12,6 +12,7 @@ import (
 const (
 	flagBulk = 1 << iota
 	flagWarned
+	flagRefused
 )
 
 const (
@@ -25,12 +26,13 @@ const (
 // all of v but its key:
 //
 //	01                      version of this record
-//	octet octet             State; flags: 1 Bulk, 2 Warned
+//	octet octet             State; flags: 1 Bulk, 2 Warned, 4 Refused follows
 //	string string           Owner, Identity
 //	string string           route and domain of the destination
 //	time time               Due, Arrival
 //	uvarint uvarint         Attempts, Size
 //	string                  InDoubt
+//	string                  4: Refused
 //	uvarint                 number of recipients; for each:
 //	  varint                Index, less that of the one before it plus 1
 //	  octet octet           State; flags of what follows
@@ -44,6 +46,9 @@ func appendDelivery(b []byte, v *queue.Delivery) []byte {
 	if v.Warned {
 		flags |= flagWarned
 	}
+	if v.Refused != "" {
+		flags |= flagRefused
+	}
 	b = append(b, recordVersion, byte(v.State), flags)
 	b = appendString(b, v.Owner)
 	b = appendString(b, v.Identity)
@@ -54,6 +59,9 @@ func appendDelivery(b []byte, v *queue.Delivery) []byte {
 	b = binary.AppendUvarint(b, uint64(v.Attempts))
 	b = binary.AppendUvarint(b, uint64(v.Size))
 	b = appendString(b, v.InDoubt)
+	if flags&flagRefused != 0 {
+		b = appendString(b, v.Refused)
+	}
 	b = binary.AppendUvarint(b, uint64(len(v.Recipients)))
 	next := 0
 	for i := range v.Recipients {
@@ -115,6 +123,9 @@ func decodeDelivery(b []byte, key queue.DeliveryKey) (*queue.Delivery, error) {
 	v.Attempts = d.number(math.MaxInt32)
 	v.Size = int64(d.number(math.MaxInt64))
 	v.InDoubt = d.string()
+	if flags&flagRefused != 0 {
+		v.Refused = d.string()
+	}
 	v.Recipients = make([]queue.RecipientState, d.count())
 	next := 0
 	for i := range v.Recipients {

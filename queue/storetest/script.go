@@ -59,6 +59,7 @@ func (sc *Script) Next() *Step {
 		return sc.move("defer", d, func(d *queue.Delivery) {
 			d.State, d.Due = queue.Deferred, sc.now.Add(time.Minute)
 			d.Attempts++
+			d.Refused = []string{"", "", "<a\x00@example.org>"}[sc.r.IntN(3)]
 			d.Recipients[0].State, d.Recipients[0].At = queue.Deferred, sc.now
 			d.Recipients[0].Reply = mail.Reply{Code: 451, Enhanced: mail.EnhancedCode{4, 3, 0}, Text: "later"}
 		})

@@ -100,7 +100,7 @@ func wholeRecords(t *testing.T, s *reopener, r *rand.Rand) {
 	e.Body, e.SMTPUTF8, e.RequireTLS, e.EightBit = mail.BodyBinaryMIME, true, true, true
 	e.Return, e.EnvelopeID, e.Reports = mail.ReturnHeaders, "env+1", "none"
 	d.Number, d.Identity, d.Bulk, d.Warned, d.InDoubt, d.Attempts = 7, e.Identity.Name, true, true, "mx1.example", 3
-	d.State, d.Due = queue.Deferred, Start.Add(time.Hour)
+	d.State, d.Due, d.Refused = queue.Deferred, Start.Add(time.Hour), e.From.String()
 	d.Recipients = []queue.RecipientState{
 		{Index: 2, State: queue.Deferred, Reply: mail.Reply{Code: 451, Enhanced: mail.EnhancedCode{4, 999, 0}, Text: "a\nb"}, Host: "mx1", At: Start},
 		{Index: 0, State: queue.Delivered, Host: "mx1"},
@@ -321,6 +321,7 @@ func lanes(t *testing.T, s *reopener, r *rand.Rand) {
 		d.Bulk = i%3 == 0
 		if d.Attempts = i % 4; d.Attempts > 0 {
 			d.State = queue.Deferred
+			d.Refused = []string{"", "<a@example.org>", "<a\x00>"}[i%3]
 		}
 		d.Due = Start.Add(time.Duration(100-i) * time.Second)
 		m.Create(t, s)
