@@ -82,6 +82,9 @@ func (o override) apply(root *node, f *faults) {
 		switch {
 		case !single && t.Kind() == reflect.Slice:
 			n, err := strconv.Atoi(word)
+			if err != nil && o.misspelt(f, path) {
+				return
+			}
 			if err != nil || n < 0 || n > len(here.items) {
 				f.add(at, path, "%q is not a place in the list, which has %d items (the first is 0)", word, len(here.items))
 				return
@@ -104,7 +107,9 @@ func (o override) apply(root *node, f *faults) {
 			} else if field, ok := fieldOf(t, word); ok {
 				next = t.Field(field).Type
 			} else {
-				f.unknown(at, path, word, keysOf(t))
+				if !o.misspelt(f, join(path, word)) {
+					f.unknown(at, path, word, keysOf(t))
+				}
 				return
 			}
 			path, t = join(path, word), next

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -65,6 +66,22 @@ func TestEnvironmentFaultsNameTheVariable(t *testing.T) {
 		}
 		if fault.Variable != tc.variable || fault.Key != tc.key {
 			t.Errorf("%s: names variable %q and key %q, want %q: %s", tc.environ, fault.Variable, fault.Key, tc.key, tc.why)
+		}
+	}
+}
+
+func TestEnvironmentWithOneUnderscore(t *testing.T) {
+	for variable, want := range map[string]string{
+		"POSTRIDER_QUEUE_MAX_BYTES":             "POSTRIDER_QUEUE__MAX_BYTES",
+		"POSTRIDER_LISTENERS_0_ADDRESS":         "POSTRIDER_LISTENERS__0__ADDRESS",
+		"POSTRIDER_ROUTES__0_PASSWORD_FILE":     "POSTRIDER_ROUTES__0__PASSWORD_FILE",
+		"POSTRIDER_STATE__DIR":                  "POSTRIDER_STATE_DIR",
+		"POSTRIDER_POLICIES_1_MATCH_USER":       "POSTRIDER_POLICIES__1__MATCH__USER",
+		"POSTRIDER_SUBMISSION_MAX_MESSAGE_SIZE": "POSTRIDER_SUBMISSION__MAX_MESSAGE_SIZE",
+	} {
+		_, err := Load("", []string{variable + "=1"})
+		if err == nil || !strings.Contains(err.Error()+"\n", "two underscores: "+want+"\n") {
+			t.Errorf("%s: %v, want a hint at %s", variable, err, want)
 		}
 	}
 }
