@@ -76,10 +76,14 @@ func (s *scheduler) refusal(h *hop, sender string) *refusal {
 }
 
 // pause gives d, which was not tried, back to the schedule as it is, and starts
-// nothing at h before the given time.
+// nothing at h before the given time, or before the longest time that anything
+// waits, which is when an alarm beyond it would go off at once.
 func (s *scheduler) pause(h *hop, d *Delivery, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if longest := s.now().Add(s.plan().horizon()); until.After(longest) {
+		until = longest
+	}
 	h.health.next = later(h.health.next, until)
 	delete(s.claimed, d.DeliveryKey)
 	s.insert(d, nil)

@@ -312,6 +312,27 @@ func TestWaitForThePaceHoldsNoWorker(t *testing.T) {
 	}, oneSmarthost, func(o *Options) { o.Workers = 1 })
 }
 
+// A pace slower than anything else can wait for is waited for all the same, and not
+// by asking all the time.
+func TestVerySlowPace(t *testing.T) {
+	var asked atomic.Int64
+	begin := time.Time{}
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		asked.Add(1)
+		if wait := 12*time.Hour - time.Since(begin); wait > 0 {
+			return Outcome{Wait: wait}
+		}
+		return all(a, taken)
+	}, func(r *rig) {
+		begin = time.Now()
+		r.send("a@x.example", "b@y.example")
+		time.Sleep(13 * time.Hour)
+		if n := asked.Load(); n > 20 || r.store.count() > 0 {
+			t.Errorf("asked %d times, %d left", n, r.store.count())
+		}
+	}, oneSmarthost, func(o *Options) { o.Retry.Intervals = []time.Duration{time.Hour} })
+}
+
 // What is remembered about senders is bounded.
 func TestSendersAreBounded(t *testing.T) {
 	var s senders

@@ -2,13 +2,17 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/internal/smtptest"
 	"github.com/postrider/postrider/queue"
 )
@@ -156,6 +160,55 @@ func TestRestIsBounded(t *testing.T) {
 			t.Errorf("%d sessions, want 2", n)
 		}
 	})
+}
+
+// TestPaceOfManyDestinations: of all that wait on a route, each message that may
+// leave wakes one.
+func TestPaceOfManyDestinations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := smtptest.New(smtptest.Script{})
+		r := mx(nobody("mx.example.net"))
+		r.route.Messages = config.Rate{Count: 30, Per: time.Minute}
+		c := faraway(t, p, r, 0)
+		const destinations, messages = 60, 3 // for each
+		start := time.Now()
+		var asked atomic.Int64
+		var done sync.WaitGroup
+		for i := range destinations {
+			done.Go(func() {
+				for sent := 0; sent < messages; {
+					asked.Add(1)
+					if o := c.Deliver(t.Context(), r.towards(message(hello, fmt.Sprintf("1@d%d.example.net", i)))); o.Wait > 0 {
+						time.Sleep(o.Wait + time.Millisecond) // as the queue does
+						continue
+					}
+					sent++
+				}
+			})
+		}
+		done.Wait()
+		if n := asked.Load(); n > 2*destinations*messages+10 {
+			t.Errorf("%d attempts for %d messages", n, destinations*messages)
+		}
+		if took := time.Since(start); took > destinations*messages*time.Minute/28+10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestTurnsAreBounded in number and in time.
+func TestTurnsAreBounded(t *testing.T) {
+	p := (&paces{}).pace("mx", config.Rate{Count: 30, Per: time.Minute})
+	now := time.Now()
+	for i := range 3 * maxTurns {
+		d := queue.Destination{Route: "mx", Domain: mail.MustParseAddress(fmt.Sprintf("a@d%d.example", i)).Domain}
+		if wait := p.turn(d, now, 2*time.Second); wait > maxPaceLine+5*time.Second || wait < 2*time.Second {
+			t.Fatalf("destination %d waits %v", i, wait)
+		}
+	}
+	if len(p.turns) > maxTurns {
+		t.Errorf("%d turns are kept", len(p.turns))
+	}
 }
 
 // TestPace: a route of thirty a minute sends no more than that in any minute, and
