@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -26,6 +25,8 @@ type program struct {
 
 	// configFile is what -c names.
 	configFile string
+	// called is what was called, such as "postrider queue list".
+	called string
 	// dir is the state directory, once it has been asked for.
 	dir string
 }
@@ -55,26 +56,57 @@ func (p *program) run(args []string) int {
 	if err != nil {
 		return p.fail(err)
 	}
-	call, err := parser.Parse(args)
+	call, err := parser.Parse(customary(args))
+	p.called = parser.Model.Name
 	if err != nil {
-		return p.fail(usageError{usageText(err)})
+		return p.fail(usageError{p.usageText(err)})
 	}
-	p.configFile = c.Config
+	p.configFile, p.called = c.Config, call.Selected().FullPath()
 	return p.fail(call.Run(p))
+}
+
+// customary understands what other programs take: help for --help, and --version.
+func customary(args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	switch args[0] {
+	case "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case "--version":
+		return []string{"version"}
+	}
+	return args
 }
 
 // usageText returns what is wrong with a call. What stands in the place of a
 // command and is none is called so.
-func usageText(err error) string {
+func (p *program) usageText(err error) string {
 	var call *kong.ParseError
 	if !errors.As(err, &call) || call.Context == nil {
 		return err.Error()
 	}
 	node := call.Context.Selected()
-	if node != nil && len(node.Children) == 0 {
-		return err.Error()
+	if node == nil {
+		node = call.Context.Model.Node
+	} else {
+		p.called = node.FullPath()
 	}
-	return strings.Replace(err.Error(), "unexpected argument ", "unknown command ", 1)
+	text := err.Error()
+	switch {
+	case strings.HasSuffix(text, "(<EOL>)"):
+		flag, _, _ := strings.Cut(text, ":")
+		return flag + " needs a value"
+	case len(node.Children) == 0:
+		return text
+	case strings.HasPrefix(text, "expected "):
+		var names []string
+		for _, child := range node.Children {
+			names = append(names, child.Name)
+		}
+		return "a command is missing: " + strings.Join(names, ", ")
+	}
+	return strings.Replace(text, "unexpected argument ", "unknown command ", 1)
 }
 
 // load reads the configuration that the command line and the environment name,
@@ -119,8 +151,7 @@ func (p *program) say(text string) {
 	}
 }
 
-// ask has do talk to the daemon that runs with our configuration. SIGINT and
-// SIGTERM end it.
+// ask has do talk to the daemon that runs with our configuration.
 func (p *program) ask(do func(context.Context, *admin.Client) error) error {
 	dir, err := p.stateDir()
 	if err != nil {
@@ -128,9 +159,7 @@ func (p *program) ask(do func(context.Context, *admin.Client) error) error {
 	}
 	client := admin.NewClient(dir)
 	defer client.Close()
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer cancel()
-	return do(ctx, client)
+	return do(context.Background(), client)
 }
 
 // fail reports err, if there is one, and returns the exit code for it.
@@ -144,7 +173,7 @@ func (p *program) fail(err error) int {
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
-		p.say("`postrider --help` lists commands and flags")
+		p.say("`" + p.called + " --help` tells what it takes")
 	}
 	return exitCode(err)
 }

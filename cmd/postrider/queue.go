@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/relay/admin"
@@ -151,18 +152,22 @@ func (c queueShow) Run(p *program) error {
 }
 
 type queueStats struct {
+	Rows int  `default:"20" placeholder:"N" help:"Show the N largest rows and sum up the rest; 0 shows all."`
 	JSON bool `name:"json" help:"One JSON object a line: one for each destination and state, then one for each destination with its status."`
 }
 
 // Run prints counts by destination, state and age.
 func (c queueStats) Run(p *program) error {
+	if c.Rows < 0 {
+		return usageError{"--rows is negative"}
+	}
 	return p.ask(func(ctx context.Context, client *admin.Client) error {
 		s, err := client.Stats(ctx)
 		if err != nil {
 			return err
 		}
 		if !c.JSON {
-			return printStats(p.stdout, s)
+			return printStats(p.stdout, s, c.Rows, time.Now())
 		}
 		e := newEncoder(p.stdout)
 		for i := range s.Rows {
@@ -233,7 +238,11 @@ func (c ruleAdd) Run(p *program) error {
 		return err
 	}
 	return p.ask(func(ctx context.Context, client *admin.Client) error {
-		return client.AddHoldRule(ctx, r)
+		if err := client.AddHoldRule(ctx, r); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(p.stdout, "New mail that matches is held from now on.")
+		return err
 	})
 }
 
@@ -251,6 +260,10 @@ func (c ruleRemove) Run(p *program) error {
 		if !slices.ContainsFunc(rules, func(o queue.HoldRule) bool { return o.Field == r.Field && strings.EqualFold(o.Pattern, r.Pattern) }) {
 			return dataError{"there is no such rule; `postrider queue rule list` shows them"}
 		}
-		return client.RemoveHoldRule(ctx, r)
+		if err := client.RemoveHoldRule(ctx, r); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.stdout, "The rule has ended; what it has held stays held until it is released.")
+		return err
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/policy"
 )
 
@@ -23,7 +24,7 @@ func (p *program) usersFile() (string, error) {
 		return "", err
 	}
 	if c.Auth.UsersFile == "" {
-		return "", usageError{"the configuration has no auth.users_file; set one"}
+		return "", config.Errors{{File: c.Source, Key: "auth.users_file", Problem: "is not set, and no listener has auth: required; expected a file"}}
 	}
 	return c.Auth.UsersFile, nil
 }

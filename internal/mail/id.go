@@ -35,7 +35,7 @@ func FirstID(t time.Time) ID {
 func ParseID(s string) (ID, error) {
 	u, err := ulid.ParseStrict(s)
 	if err != nil {
-		return ID{}, fmt.Errorf("%q is not a queue id (26 letters and digits)", s)
+		return ID{}, fmt.Errorf("%.40q is not a queue id (26 letters and digits)", s)
 	}
 	return ID(u), nil
 }
