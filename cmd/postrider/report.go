@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/relay/admin"
 )
 
@@ -22,7 +21,7 @@ func printMessage(out io.Writer, m *admin.Message) error {
 	field("id", m.ID.String())
 	field("message-id", m.MessageID)
 	field("from", m.From)
-	field("to", strings.Join(m.To, ", "))
+	field("to", some(m.To))
 	field("identity", m.Identity+" ("+m.Mechanism+" at "+m.Listener+")")
 	field("client", strings.TrimSpace(strings.Join([]string{m.Remote, m.Helo, m.TLS}, " ")))
 	field("size", fmt.Sprint(m.Size))
@@ -54,43 +53,13 @@ func printMessage(out io.Writer, m *admin.Message) error {
 	return w.Flush()
 }
 
-// printStats writes destinations down and ages across, as qshape does.
-func printStats(out io.Writer, s *admin.Stats) error {
-	w := bufio.NewWriter(out)
-	fmt.Fprintf(w, "%s, %s\n", plural(s.Messages, "message", "messages"), size(s.Bytes))
-	status := make(map[string]*queue.DestinationStatus)
-	for i := range s.Destinations {
-		status[s.Destinations[i].Destination] = &s.Destinations[i]
+// some names the first of many recipients; their deliveries name all that wait.
+func some(to []string) string {
+	const most = 10
+	if len(to) <= most {
+		return strings.Join(to, ", ")
 	}
-	if len(s.Rows) > 0 {
-		fmt.Fprintf(w, "\n%-32s %-8s %8s %9s %6s", "DESTINATION", "STATE", "TOTAL", "SIZE", "OLDEST")
-		for _, a := range queue.Ages {
-			fmt.Fprintf(w, " %5s", "<"+minutes(a))
-		}
-		fmt.Fprintf(w, " %5s\n", minutes(queue.Ages[len(queue.Ages)-1])+"+")
-	}
-	for i := range s.Rows {
-		r := &s.Rows[i]
-		fmt.Fprintf(w, "%-32s %-8s %8d %9s %6s", r.Destination, r.State, r.Deliveries, size(r.Bytes), age(time.Since(r.Oldest)))
-		for _, n := range r.ByAge {
-			fmt.Fprintf(w, " %5d", n)
-		}
-		fmt.Fprintln(w)
-	}
-	for _, d := range s.Destinations {
-		for _, r := range d.Refused {
-			fmt.Fprintf(w, "\n%s refuses mail from %s since %s; next attempt %s\n    %s\n", d.Destination, printable(r.Sender),
-				r.Since.Local().Format(time.RFC3339), next(r.Probe, time.Now()), printable(r.Reason))
-		}
-		if d.Status == queue.Up {
-			continue
-		}
-		fmt.Fprintf(w, "\n%s is %s since %s; next attempt %s\n", d.Destination, d.Status, d.Since.Local().Format(time.RFC3339), next(d.Probe, time.Now()))
-		if d.Reason != "" {
-			fmt.Fprintf(w, "    %s\n", printable(strings.TrimPrefix(d.Host+": "+d.Reason, ": ")))
-		}
-	}
-	return w.Flush()
+	return fmt.Sprintf("%s and %d more", strings.Join(to[:most], ", "), len(to)-most)
 }
 
 // next writes when an attempt is made: "now", or "in 4m".
@@ -100,9 +69,6 @@ func next(at, now time.Time) string {
 	}
 	return "in " + age(at.Sub(now))
 }
-
-// minutes writes the bound of a column.
-func minutes(d time.Duration) string { return fmt.Sprint(int(d.Minutes()), "m") }
 
 // printExplanation writes what would happen, in the order it would.
 func printExplanation(out io.Writer, x *admin.Explanation) error {

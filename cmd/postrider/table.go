@@ -120,9 +120,9 @@ func size(n int64) string {
 	switch {
 	case n < 10<<10:
 		return fmt.Sprintf("%dB", n)
-	case n < 10<<20:
+	case n < 1000<<10:
 		return fmt.Sprintf("%.1fKiB", float64(n)/(1<<10))
-	case n < 10<<30:
+	case n < 1000<<20:
 		return fmt.Sprintf("%.1fMiB", float64(n)/(1<<20))
 	}
 	return fmt.Sprintf("%.1fGiB", float64(n)/(1<<30))
