@@ -117,11 +117,18 @@ func (k *checker) hostPort(key, address string) {
 		number, err = parseInt(port)
 	}
 	switch {
+	case isNumber(address):
+		k.fault(key, `%q is a port alone; expected host:port such as "127.0.0.1:%s", or ":%s" for all addresses`, address, address, address)
 	case err != nil || strings.ContainsAny(host, " /"):
 		k.fault(key, `%q is not host:port such as "127.0.0.1:8025" or ":8025"`, address)
 	case number > 65535:
 		k.fault(key, "%q has a port out of range; expected one from 1 to 65535", address)
 	}
+}
+
+func isNumber(s string) bool {
+	_, err := parseInt(s)
+	return err == nil
 }
 
 // readable checks that a file can be read.

@@ -95,7 +95,17 @@ func (d *decoder) list(n *node, path string, v reflect.Value) {
 		return
 	}
 	if n.shape != shapeSequence {
-		d.faults.add(n.position, path, "expected %s, found %s", expected(v.Type()), n.shape)
+		remedy := ""
+		item := v.Type().Elem()
+		_, single := scalars[item]
+		single = single || item == typeOf[Smarthost]()
+		switch {
+		case n.shape == shapeScalar && single:
+			remedy = "; put it in brackets: [...]"
+		case n.shape == shapeMapping:
+			remedy = `; each item begins with "- "`
+		}
+		d.faults.add(n.position, path, "expected %s, found %s%s", expected(v.Type()), n.shape, remedy)
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), len(n.items), len(n.items))

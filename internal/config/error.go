@@ -86,7 +86,11 @@ func (f *faults) add(at position, key, format string, args ...any) {
 // unknown notes a key below path that is none of known. What it may stand for is
 // left out of the checks: somebody has set it.
 func (f *faults) unknown(at position, path, key string, known []string) {
-	f.add(at, join(path, key), "unknown key%s", suggest(key, known))
+	hint := suggest(key, known)
+	if hint == "" && path == "" {
+		hint = outdented(key)
+	}
+	f.add(at, join(path, key), "unknown key%s", hint)
 	if meant := nearest(key, known); meant != "" {
 		f.doubt(join(path, meant))
 	}

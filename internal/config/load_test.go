@@ -23,3 +23,12 @@ func TestEmbeddedDefault(t *testing.T) {
 		t.Errorf("policies are %v: without the key there are none at all", c.Policies)
 	}
 }
+
+func TestByteOrderMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.yaml")
+	write(t, path, "\ufeffhostname: relay.example.com\nlisteners: [{address: \"127.0.0.1:2525\", auth: none, tls: none}]\n")
+	c, err := Loader{Bystander: true}.Load(path, nil)
+	if err != nil || c.Hostname != "relay.example.com" {
+		t.Errorf("a file that begins as Windows' editors begin it: %v", err)
+	}
+}

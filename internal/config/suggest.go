@@ -1,5 +1,10 @@
 package config
 
+import (
+	"slices"
+	"strings"
+)
+
 // suggest returns `; did you mean "x"?` for the word nearest to what was written,
 // or nothing if none is near.
 func suggest(written string, words []string) string {
@@ -8,6 +13,22 @@ func suggest(written string, words []string) string {
 		return ""
 	}
 	return `; did you mean "` + best + `"?`
+}
+
+// outdented returns a hint for a key at the top level that belongs below another
+// one, or nothing.
+func outdented(key string) string {
+	var parents []string
+	for known := range describe {
+		if parent, name, ok := strings.Cut(known, "."); ok && name == key {
+			parents = append(parents, strings.TrimSuffix(parent, "[]"))
+		}
+	}
+	if len(parents) == 0 {
+		return ""
+	}
+	slices.Sort(parents)
+	return "; it belongs below " + strings.Join(parents, " or ") + ", indented"
 }
 
 // nearest returns the word that was meant, as far as that can be told: two slips
@@ -20,7 +41,7 @@ func nearest(written string, words []string) string {
 		if min(len(written), len(w)) >= 6 {
 			allowed = 2
 		}
-		if d := editDistance(written, w); d < distance && d <= allowed && d < len(w) {
+		if d := editDistance(strings.ToLower(written), w); d < distance && d <= allowed && d < len(w) {
 			best, distance = w, d
 		}
 	}

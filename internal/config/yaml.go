@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -17,11 +18,12 @@ const maxDepth = 16
 // where it acts. It returns nil after noting a fault if there is no telling what
 // the rest means.
 func parseYAML(text []byte, f *faults) *node {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // as some editors begin a file
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
-			f.add(position{line: syntax.GetToken().Position.Line}, "", "not YAML: %s", oneLine(syntax.GetMessage()))
+			f.add(position{line: syntax.GetToken().Position.Line}, "", "not YAML: %s", remedied(oneLine(syntax.GetMessage())))
 		} else {
 			f.add(position{}, "", "not YAML: %s", oneLine(err.Error()))
 		}
@@ -48,6 +50,19 @@ func parseYAML(text []byte, f *faults) *node {
 // oneLine makes one line of what the library says, and tabs in it visible.
 func oneLine(s string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(s, "'\t'", "tab")), " ")
+}
+
+// remedied adds to what the library says what a writer may do about it.
+func remedied(text string) string {
+	switch {
+	case strings.Contains(text, "tab"):
+		return text + "; indent with spaces"
+	case strings.Contains(text, "not allowed in this context"):
+		return text + "; look at the indentation of this line and of the one before"
+	case strings.Contains(text, "reserved character"):
+		return text + "; put the value in quotes"
+	}
+	return text
 }
 
 func lineOf(n ast.Node) position {
