@@ -45,8 +45,8 @@ func (k *checker) stateDir(dir string) {
 	switch {
 	case err == nil || k.loader.Bystander && errors.Is(err, fs.ErrPermission):
 	case made:
-		k.fault(key, "can't use %s: %s; expected a directory of the relay's own", dir, reason(err))
+		k.fault(key, "can't use %s: %s; expected a directory of the relay's own, named here or in POSTRIDER_STATE_DIR", dir, reason(err))
 	default:
-		k.fault(key, "can't make %s: %s: %s; expected a directory of the relay's own", dir, there, reason(err))
+		k.fault(key, "can't make %s: %s: %s; expected a directory of the relay's own, named here or in POSTRIDER_STATE_DIR", dir, there, reason(err))
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"reflect"
@@ -111,11 +112,15 @@ func (l Loader) build(text []byte, environ []string, source string, f *faults) (
 }
 
 // reason returns what is wrong with a file without its name, for messages that
-// tell the name themselves.
+// tell the name themselves. Who is not permitted it names: in a container that is
+// often another user than was thought.
 func reason(err error) string {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
-		return pathError.Err.Error()
+		err = pathError.Err
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Sprintf("%v to uid %d", err, os.Geteuid())
 	}
 	return err.Error()
 }
