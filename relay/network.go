@@ -89,6 +89,8 @@ func (n nextHops) Match(e *mail.Envelope, rcpt mail.Address) *routing.Route {
 	return n.table.Match(e, rcpt)
 }
 
+func (n nextHops) Route(name string) (*routing.Route, bool) { return n.table.Route(name) }
+
 func (n nextHops) Plan(ctx context.Context, r *routing.Route, domain mail.Domain) (*routing.Plan, error) {
 	return n.router.Plan(ctx, r, domain)
 }

@@ -203,23 +203,7 @@ func (t *attempt) host(ctx, opening context.Context, hop *routing.NextHop) (sett
 
 // key is what a session with hop must have in common with another to be shared.
 func (t *attempt) key(hop *routing.NextHop) (sessionKey, error) {
-	key := sessionKey{route: t.route.Name, host: hop.Host, port: hop.Port, policy: t.policy()}
-	if !t.route.Smarthost {
-		return key, nil
-	}
-	key.account.user = cmp.Or(hop.Username, t.route.Username)
-	if key.account.user == "" {
-		return key, nil
-	}
-	key.account.insecure = t.route.InsecureAuth
-	key.account.password = string(t.route.Password)
-	if t.route.PasswordFile != "" {
-		var err error
-		if key.account.password, err = t.courier.files.secret(t.route.PasswordFile); err != nil {
-			return key, &trouble{at: atAuth, cause: err}
-		}
-	}
-	return key, nil
+	return t.courier.key(t.rules, t.route, hop, t.a.Envelope.RequireTLS)
 }
 
 // TLSPolicy is how far mail on a route insists on TLS.
@@ -233,15 +217,6 @@ func TLSPolicy(r *routing.Route, d config.Delivery) config.RouteTLS {
 		return config.RouteTLSVerify
 	}
 	return config.RouteTLSOpportunistic
-}
-
-// policy is how far this message insists on TLS.
-func (t *attempt) policy() config.RouteTLS {
-	policy := TLSPolicy(t.route, t.rules.delivery)
-	if t.a.Envelope.RequireTLS && !verifies(policy) {
-		return config.RouteTLSVerify // RFC 8689 section 4.2.1
-	}
-	return policy
 }
 
 // refused notes that a session with hop could not be made. It reports whether

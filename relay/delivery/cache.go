@@ -114,12 +114,23 @@ func (c *cache) keep(s *session) bool {
 // sweep ends what has rested too long, and runs again while there is more.
 func (c *cache) sweep() {
 	rest := c.rest()
+	c.drop(func(s *session) bool { return time.Since(s.idle) >= rest || time.Since(s.born) >= maxSessionAge })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = nil
+	if c.count > 0 && !c.closed {
+		c.timer = time.AfterFunc(max(rest/4, time.Second), c.sweep)
+	}
+}
+
+// drop ends the sessions at rest that are no longer good for anything.
+func (c *cache) drop(useless func(*session) bool) {
 	c.mu.Lock()
 	var ended []*session
 	for key, list := range c.idle {
 		keep := list[:0:0]
 		for _, s := range list {
-			if time.Since(s.idle) >= rest || time.Since(s.born) >= maxSessionAge {
+			if useless(s) {
 				ended = append(ended, s)
 			} else {
 				keep = append(keep, s)
@@ -127,27 +138,9 @@ func (c *cache) sweep() {
 		}
 		c.set(key, keep)
 	}
-	c.timer = nil
-	if c.count > 0 && !c.closed {
-		c.timer = time.AfterFunc(max(rest/4, time.Second), c.sweep)
-	}
 	c.mu.Unlock()
 	for _, s := range ended {
 		c.part(s)
-	}
-}
-
-// flush ends all sessions at rest, as their settings may no longer be the right
-// ones.
-func (c *cache) flush() {
-	c.mu.Lock()
-	idle := c.idle
-	c.idle, c.count = make(map[sessionKey][]*session), 0
-	c.mu.Unlock()
-	for _, list := range idle {
-		for _, s := range list {
-			c.part(s)
-		}
 	}
 }
 

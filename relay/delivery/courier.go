@@ -17,6 +17,8 @@ import (
 type Router interface {
 	// Match returns the route of a recipient.
 	Match(e *mail.Envelope, rcpt mail.Address) *routing.Route
+	// Route returns the route of that name, if there is one.
+	Route(name string) (*routing.Route, bool)
 	// Plan returns the hosts of a route in the order they are to be tried; domain
 	// is zero for a smarthost route. Where no host can ever take the mail, the
 	// error is a *mail.Error with a 5yz reply.
@@ -136,13 +138,24 @@ func (c *Courier) newRules(s Settings) *rules {
 }
 
 // Reload puts s in force for attempts that begin from now on. Sessions at rest are
-// ended: they were made under the old settings. Password and CA files are looked
+// ended if they would be made otherwise now. Password and CA files are looked
 // at again, and hosts whose TLS was broken get another chance.
 func (c *Courier) Reload(s Settings) {
 	c.files.forget()
 	c.plaintext.forget()
-	c.rules.Store(c.newRules(s))
-	c.cache.flush()
+	now := c.newRules(s)
+	c.rules.Store(now)
+	c.cache.drop(func(s *session) bool { return !c.stands(now, s) })
+}
+
+// stands reports whether s is what would be made of its host under r.
+func (c *Courier) stands(r *rules, s *session) bool {
+	route, ok := r.router.Route(s.key.route)
+	if !ok || s.inClear != nil {
+		return false
+	}
+	key, err := c.key(r, route, s.hop, s.key.requireTLS)
+	return err == nil && key == s.key
 }
 
 // Close ends the sessions at rest with QUIT and waits for that, a few seconds at

@@ -3,8 +3,8 @@
 // will have it, and turns the replies into one result for each recipient.
 //
 // The path of a delivery through the files: courier.go takes it, attempt.go looks
-// up the route and walks the hosts, dial.go, setup.go, secure.go and login.go
-// make a session of a host, exchange.go sends the transaction, classify.go says
+// up the route and walks the hosts, key.go says which session will do, dial.go,
+// setup.go, secure.go and login.go make one, exchange.go sends the transaction, classify.go says
 // what each reply means, verdict.go writes that down per recipient, and suspects.go
 // remembers at whom a host hung up.
 //

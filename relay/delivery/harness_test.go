@@ -53,6 +53,8 @@ func (r *table) Report(hop *routing.NextHop, addr netip.Addr, ok bool) {
 
 func (r *table) Match(*mail.Envelope, mail.Address) *routing.Route { return r.route }
 
+func (r *table) Route(name string) (*routing.Route, bool) { return r.route, name == r.route.Name }
+
 func (r *table) Plan(context.Context, *routing.Route, mail.Domain) (*routing.Plan, error) {
 	if r.err != nil {
 		return nil, r.err

@@ -13,7 +13,8 @@ import (
 // account is how we log in at a smarthost. The zero account means that we don't.
 type account struct {
 	user, password string
-	insecure       bool // also without TLS
+	insecure       bool   // also without TLS
+	mechanisms     string // wanted, separated by spaces; by default the strongest offered
 }
 
 // maxInitial is the longest initial response that goes into the AUTH line itself,

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/routing"
 )
 
 // session is an SMTP session with one host, past greeting, EHLO, TLS and login,
@@ -13,6 +13,7 @@ import (
 type session struct {
 	wire
 	key     sessionKey
+	hop     *routing.NextHop
 	tcp     net.Conn // below TLS
 	host    string
 	address netip.AddrPort
@@ -31,15 +32,6 @@ type session struct {
 	reset    bool      // a transaction is open that RSET must end
 	over     bool      // no further transaction: only QUIT
 	lost     bool      // not even that
-}
-
-// sessionKey is what must be the same for a session to serve another message.
-type sessionKey struct {
-	route   string
-	host    string
-	port    uint16
-	policy  config.RouteTLS
-	account account
 }
 
 // reused reports whether the session has served before.

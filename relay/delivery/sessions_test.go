@@ -227,23 +227,6 @@ func TestRecipientsPerTransaction(t *testing.T) {
 	}
 }
 
-// TestReload: sessions made under old settings are ended, new settings count from
-// the next attempt.
-func TestReload(t *testing.T) {
-	p := peer(t, nil)
-	r := mx(hop("mx.example.net", p.Addr()))
-	c := courier(t, r, Timeouts{})
-	c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
-	c.Reload(Settings{Hostname: "new.example.org", Router: r})
-	if s := p.AwaitEnded(t, 1); !s[0].Quit {
-		t.Errorf("session: %+v", s)
-	}
-	c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
-	if s := p.Sessions(); len(s) != 2 || s[1].Commands[0] != "EHLO new.example.org" {
-		t.Errorf("sessions: %+v", s)
-	}
-}
-
 // broken is content that can't be read beyond some octets.
 type broken struct {
 	memory

@@ -62,7 +62,7 @@ func (u *setup) attempt(ctx context.Context, addresses []netip.AddrPort, policy 
 		u.phases.add("connect", start)
 		return nil, address, &trouble{at: atConnect, cause: err, nowhere: true}
 	}
-	s := &session{key: u.key, tcp: conn, host: u.hop.Host, address: address, born: start}
+	s := &session{key: u.key, hop: u.hop, tcp: conn, host: u.hop.Host, address: address, born: start}
 	s.conn, s.wire.limit = conn, u.rules.timeouts.Block
 	release := s.bind(ctx)
 	err = u.introduce(s, policy, start)
