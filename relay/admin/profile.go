@@ -13,11 +13,20 @@ const (
 	blockSample = 100 * time.Microsecond // one wait for each so much time waited
 )
 
+// sampleWaiting begins or ends the sampling of waits.
+func sampleWaiting(on bool) {
+	if on {
+		runtime.SetMutexProfileFraction(mutexSample)
+		runtime.SetBlockProfileRate(int(blockSample))
+	} else {
+		runtime.SetMutexProfileFraction(0)
+		runtime.SetBlockProfileRate(0)
+	}
+}
+
 // serveProfiles adds what `go tool pprof` reads. Profiles of waiting show what
 // was sampled since.
 func serveProfiles(mux *http.ServeMux) {
-	runtime.SetMutexProfileFraction(mutexSample)
-	runtime.SetBlockProfileRate(int(blockSample))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

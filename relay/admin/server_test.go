@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -200,9 +201,20 @@ func TestMetricsArePromisedOnes(t *testing.T) {
 			}
 		}
 	}
-	for name := range promised {
+	manual, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, labels := range promised {
 		if !seen[name] {
 			t.Errorf("%s is missing", name)
+		}
+		row := strings.TrimPrefix(name, "postrider_")
+		if len(labels) > 0 {
+			row += "{" + strings.Join(labels, ",") + "}"
+		}
+		if !strings.Contains(string(manual), "`"+row+"`") {
+			t.Errorf("docs/operating.md does not tell of %s", row)
 		}
 	}
 	if odd := regexp.MustCompile(`postrider_\w+_bucket\{.*le="\d*\.\d{6,}"`).FindString(text); odd != "" {
