@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 // exim is a real Exim that accepts mail for example.test into a maildir, all in a
@@ -98,14 +100,17 @@ var mailServers = []struct {
 }
 
 // TestExtensionsOfRealServers sends what needs 8BITMIME, SMTPUTF8, DSN, PIPELINING
-// and CHUNKING to Postfix and to Exim, and what they refuse comes back as a report.
+// and CHUNKING to Postfix and to Exim; these are made use of, and what the servers
+// refuse comes back as a report.
 func TestExtensionsOfRealServers(t *testing.T) {
 	for i, server := range mailServers {
 		t.Run(server.name, func(t *testing.T) {
 			world := newInternet(t)
 			sender := world.mailbox("sender.test")
 			mx := fmt.Sprintf("127.0.8.%d", i+1)
-			arrived := server.start(t, net.JoinHostPort(mx, world.port))
+			_, port, _ := net.SplitHostPort(smtptest.FreeAddress(t))
+			arrived := server.start(t, net.JoinHostPort(mx, port))
+			wire := newTap(t, net.JoinHostPort(mx, world.port), net.JoinHostPort(mx, port))
 			world.DNS.Set("example.test", "MX 10 mx.example.test")
 			world.DNS.Set("mx.example.test", "A "+mx)
 			d := newDaemon(t, world.config()+"delivery: {port: "+world.port+"}\n").start()
@@ -142,6 +147,7 @@ func TestExtensionsOfRealServers(t *testing.T) {
 			if n := len(d.events("deferred")) + len(d.events("bounced")); n > 0 {
 				t.Fatalf("%d deferred or bounced:\n%s", n, d.log)
 			}
+			wire.assertFlights(t)
 			for _, l := range letters {
 				eventually(t, l.name+" is in the mailbox", func() error {
 					copies := 0
