@@ -40,6 +40,7 @@ func start(w io.Writer, lost func(b []byte, lines int) []byte) *writer {
 // put hands over one line. It never blocks for w.
 func (o *writer) put(line []byte) {
 	o.mu.Lock()
+	waiting := len(o.pending) > 0 // then the goroutine has been told
 	switch {
 	case o.closed:
 	case len(o.pending)+len(line) > maxBuffered:
@@ -48,6 +49,9 @@ func (o *writer) put(line []byte) {
 		o.pending = append(o.pending, line...)
 	}
 	o.mu.Unlock()
+	if waiting {
+		return
+	}
 	select {
 	case o.wake <- struct{}{}:
 	default:
