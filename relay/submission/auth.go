@@ -55,7 +55,9 @@ func (s *session) authCommand(arg string) string {
 		return ""
 	}
 	if !slices.Contains(s.mechanisms(), mechanism) {
-		s.refuse(s.notOffered(mechanism))
+		r := s.notOffered(mechanism)
+		s.auth(mail.Identity{Mechanism: mechanism}, r, nil)
+		s.refuse(r)
 		return ""
 	}
 	s.exchange = &exchange{s: s, mechanism: mechanism}

@@ -118,8 +118,7 @@ func (s *session) ready() bool {
 	case s.helo == "":
 		s.refuse(replyHelloFirst)
 	case s.lst.conf.TLS == config.TLSRequired && s.tls == nil:
-		s.rejected(replyTLSRequired)
-		s.refuse(replyTLSRequired)
+		s.decline(replyTLSRequired)
 	default:
 		return s.known()
 	}

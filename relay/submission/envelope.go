@@ -37,7 +37,7 @@ func (s *session) mailCommand(arg string) string {
 	s.refresh()
 	rest, ok := cutFold(arg, "FROM:")
 	if !ok {
-		s.refuse(reply(501, mail.EnhancedCode{5, 5, 4}, "Syntax: MAIL FROM:<address> [parameters]"))
+		s.decline(reply(501, mail.EnhancedCode{5, 5, 4}, "Syntax: MAIL FROM:<address> [parameters]"))
 		return ""
 	}
 	path, params, err := cutPath(rest)
@@ -49,15 +49,15 @@ func (s *session) mailCommand(arg string) string {
 		err = mail.ErrNoDomain
 	}
 	if err != nil {
-		s.refuse(reply(501, mail.EnhancedCode{5, 1, 7}, "Bad sender: "+err.Error()))
+		s.decline(reply(501, mail.EnhancedCode{5, 1, 7}, "Bad sender: "+err.Error()))
 		return ""
 	}
 	if e := s.senderParams(params); e != nil {
-		s.refuse(e.Reply)
+		s.decline(e.Reply)
 		return ""
 	}
 	if !s.sender.utf8 && !mail.IsASCII(path) {
-		s.refuse(reply(550, mail.EnhancedCode{5, 6, 7}, "Sender needs the SMTPUTF8 parameter"))
+		s.decline(reply(550, mail.EnhancedCode{5, 6, 7}, "Sender needs the SMTPUTF8 parameter"))
 		return ""
 	}
 	s.out.expect(answerSender)
@@ -72,7 +72,7 @@ func (s *session) rcptCommand(arg string) string {
 	}
 	rest, ok := cutFold(arg, "TO:")
 	if !ok {
-		s.refuse(reply(501, mail.EnhancedCode{5, 5, 4}, "Syntax: RCPT TO:<address> [parameters]"))
+		s.decline(reply(501, mail.EnhancedCode{5, 5, 4}, "Syntax: RCPT TO:<address> [parameters]"))
 		return ""
 	}
 	path, params, err := cutPath(rest)
@@ -84,7 +84,7 @@ func (s *session) rcptCommand(arg string) string {
 		err = errNullRecipient
 	}
 	if err != nil {
-		s.refuse(reply(501, mail.EnhancedCode{5, 1, 3}, "Bad recipient: "+err.Error()))
+		s.decline(reply(501, mail.EnhancedCode{5, 1, 3}, "Bad recipient: "+err.Error()))
 		return ""
 	}
 	if to.Domain.IsZero() {
@@ -92,11 +92,11 @@ func (s *session) rcptCommand(arg string) string {
 	}
 	s.recipient = recipientArgs{mail.Recipient{Address: to.Address}}
 	if e := s.recipientParams(params); e != nil {
-		s.refuse(e.Reply)
+		s.decline(e.Reply)
 		return ""
 	}
 	if !s.tx.envelope.SMTPUTF8 && !mail.IsASCII(path) {
-		s.refuse(reply(553, mail.EnhancedCode{5, 6, 7}, "Recipient needs the SMTPUTF8 parameter of MAIL"))
+		s.decline(reply(553, mail.EnhancedCode{5, 6, 7}, "Recipient needs the SMTPUTF8 parameter of MAIL"))
 		return ""
 	}
 	s.out.expect(answerRecipient)

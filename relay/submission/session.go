@@ -105,6 +105,13 @@ func (s *session) refuse(r mail.Reply) {
 	s.wasted(wasteError)
 }
 
+// decline refuses a sender or a recipient for how it is written, and records that:
+// who looks after a device that can't send has only our log.
+func (s *session) decline(r mail.Reply) {
+	s.rejected(r)
+	s.refuse(r)
+}
+
 // Weights of commands that lead nowhere, and how much a session may have of them
 // before it has to go. Twenty errors are a broken client or a hostile one; idle
 // pools send NOOP and RSET now and then.

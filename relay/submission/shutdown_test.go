@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
-	"github.com/postrider/postrider/internal/mail"
 )
 
 // TestDrain is the contract of SIGTERM: idle and new clients hear 421, a
@@ -180,34 +179,5 @@ func TestPanic(t *testing.T) {
 				t.Errorf("the log shows no stack: %s", text)
 			}
 		})
-	}
-}
-
-// TestEvents: what is refused is recorded once, with who, from where and why.
-func TestEvents(t *testing.T) {
-	b := start(t, nil)
-	c := b.dial(t)
-	c.login()
-	c.do("MAIL FROM:<forged@example.com>", "550 5.7.1 ")
-	c.do("MAIL FROM:<a@example.com>", "250 ")
-	c.do("RCPT TO:<denied@example.net>", "550 5.7.1 ")
-	c.do("RCPT TO:<b@example.net>", "250 ")
-	c.do("DATA", "354 ")
-	c.do("From: forged@example.com\r\n\r\n.", "550 5.7.1 ")
-	events := b.events.of(mail.EventRejected)
-	if len(events) != 3 {
-		t.Fatalf("%d events", len(events))
-	}
-	for i, to := range []string{"", "denied@example.net", "b@example.net"} {
-		e := events[i]
-		if e.Identity != "alice" || e.Reply.Code != 550 || e.From == nil || !e.Address.IsValid() || e.Host != "client.example" || e.Listener != "test" {
-			t.Errorf("event %d is %+v", i, e)
-		}
-		if to != "" && (len(e.To) != 1 || e.To[0].String() != to) {
-			t.Errorf("event %d is about %v", i, e.To)
-		}
-	}
-	if e := b.events.of(mail.EventConnect); len(e) != 1 || e[0].Listener != "test" || !e[0].Address.IsValid() {
-		t.Errorf("connect events: %+v", e)
 	}
 }

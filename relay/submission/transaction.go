@@ -36,8 +36,7 @@ func (s *session) known() bool {
 		return true
 	}
 	if s.lst.conf.Auth != config.AuthPeer || s.srv.opt.Authenticator == nil {
-		s.rejected(replyAuthRequired)
-		s.refuse(replyAuthRequired)
+		s.decline(replyAuthRequired)
 		return false
 	}
 	id, err := s.srv.opt.Authenticator().Peer(s.srv.ctx, &s.client)
