@@ -75,7 +75,7 @@ func (c *Client) unreachable(err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nobody answers at %s; start it with `postrider serve`, or name its configuration with -c", ErrNoDaemon, c.path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("no access to %s; a daemon that runs there belongs to another user: %w", c.path, fs.ErrPermission)
+		return fmt.Errorf("no access to %s: %w; ask as the user the daemon runs as, or as root", c.path, fs.ErrPermission)
 	}
 	return fmt.Errorf("asking the daemon at %s: %w", c.path, err)
 }
@@ -179,9 +179,24 @@ func (c *Client) Stats(ctx context.Context) (*Stats, error) {
 	return s, c.call(ctx, http.MethodPost, "/v1/stats", struct{}{}, s)
 }
 
-// Verify yields what is damaged in the queue.
-func (c *Client) Verify(ctx context.Context) iter.Seq2[queue.Damage, error] {
-	return stream[queue.Damage](ctx, c, "/v1/verify", struct{}{})
+// Verify yields what is damaged in the queue, and tells progress, unless it is nil,
+// the octets of content read and those there are.
+func (c *Client) Verify(ctx context.Context, progress func(done, total int64)) iter.Seq2[queue.Damage, error] {
+	return func(yield func(queue.Damage, error) bool) {
+		for f, err := range stream[finding](ctx, c, "/v1/verify", struct{}{}) {
+			switch {
+			case err != nil:
+				yield(queue.Damage{}, err)
+				return
+			case f.Damage != nil:
+				if !yield(*f.Damage, nil) {
+					return
+				}
+			case progress != nil:
+				progress(f.Done, f.Total)
+			}
+		}
+	}
 }
 
 // Explain tells what would happen to a message.
