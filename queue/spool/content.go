@@ -60,19 +60,19 @@ func (s *Spool) openFile(g *generation, id mail.ID) (queue.Content, error) {
 		if _, err := readMessage(g.db, id); err != nil {
 			return nil, wrap(doing, err)
 		}
-		return nil, wrap(doing, s.damaged(queue.Damage{Message: id, Where: "content", What: "missing"}))
+		return nil, wrap(doing, s.damaged(queue.Damage{Message: id, Where: "content", What: "missing", Remedy: remedyContent}))
 	}
 	if err != nil {
 		return nil, wrap(doing, err)
 	}
 	want, err := decodeFile(value)
 	if err != nil {
-		return nil, wrap(doing, s.damaged(queue.Damage{Message: id, Where: "file record", What: err.Error()}))
+		return nil, wrap(doing, s.damaged(queue.Damage{Message: id, Where: "file record", What: err.Error(), Remedy: remedyContent}))
 	}
 	path := s.contentPath(id)
 	file, err := s.fs.Open(path)
 	if isNotExist(err) {
-		return nil, wrap(doing, s.damaged(queue.Damage{Message: id, Where: path, What: "missing"}))
+		return nil, wrap(doing, s.damaged(queue.Damage{Message: id, Where: path, What: "missing", Remedy: remedyContent}))
 	}
 	if err != nil {
 		return nil, wrap(doing, err)
@@ -138,7 +138,7 @@ func (c *fileContent) check(p []byte, off int64) error {
 }
 
 func (c *fileContent) damaged(what string) error {
-	return c.spool.damaged(queue.Damage{Message: c.id, Where: c.name, What: what})
+	return c.spool.damaged(queue.Damage{Message: c.id, Where: c.name, What: what, Remedy: remedyContent})
 }
 
 // Size returns the octets there are to read.

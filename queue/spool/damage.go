@@ -17,6 +17,13 @@ type damages struct {
 	seen map[queue.Damage]bool
 }
 
+// What an operator can do about a message.
+const (
+	remedyTable   = "messages that nothing else names may be missing; what can be read goes on"
+	remedyRecord  = "it can't be delivered: ask its sender to send it again"
+	remedyContent = "it can't be delivered: ask its sender to send it again, and drop it with `postrider queue delete`"
+)
+
 // maxDamages is how many are remembered; all are logged.
 const maxDamages = 1000
 
@@ -33,7 +40,7 @@ func (s *Spool) damaged(d queue.Damage) error {
 	defer s.damages.mu.Unlock()
 	if !s.damages.seen[d] {
 		s.log.Error("something in the queue can't be read", "event", "queue_damaged",
-			"id", d.Message, "where", d.Where, "what", d.What, "moved_to", d.MovedTo)
+			"id", d.Message, "where", d.Where, "what", d.What, "moved_to", d.MovedTo, "remedy", d.Remedy)
 		if len(s.damages.list) < maxDamages {
 			if s.damages.seen == nil {
 				s.damages.seen = make(map[queue.Damage]bool)
@@ -45,6 +52,12 @@ func (s *Spool) damaged(d queue.Damage) error {
 	return fmt.Errorf("%w: %s: %s", queue.ErrDamaged, d.Where, d.What)
 }
 
+// report is damaged where going on is all there is to do.
+func (s *Spool) report(d queue.Damage) error {
+	_ = s.damaged(d)
+	return nil
+}
+
 // setAside moves the records of a message that can't be decoded out of the way,
 // if cause says so, and returns cause. A message whose table can't be read
 // stays where it is: it may be readable again, and what can't be read can't be
@@ -53,7 +66,7 @@ func (s *Spool) setAside(g *generation, id mail.ID, cause error) error {
 	if !errors.Is(cause, queue.ErrDamaged) {
 		return cause
 	}
-	d := queue.Damage{Message: id, Where: "records", What: cause.Error()}
+	d := queue.Damage{Message: id, Where: "records", What: firstLine(cause), Remedy: remedyRecord}
 	if errors.Is(cause, errValue) || errors.Is(cause, errKey) {
 		s.live.lock(^stripeSet(0))
 		moved, err := s.moveAside(g, id)

@@ -3,6 +3,9 @@ package spool
 import (
 	"fmt"
 	"log/slog"
+	"math"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -39,8 +42,14 @@ func tuning(fs vfs.FS, o Options, log *engineLog) *pebble.Options {
 		// wait for the disk twice.
 		WALBytesPerSync:            0,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
+		// A table that is missing or cut short must not keep the others from being
+		// read.
+		DisableConsistencyCheck: true,
 	}
 	for i := range p.Levels {
+		// Contents count as if they were in the tables. With the 2 MiB that Pebble
+		// begins with a table would have the keys of 200 messages of 10 KB.
+		p.TargetFileSizes[i] = 32 << 20
 		p.Levels[i] = pebble.LevelOptions{
 			BlockSize:    16 << 10,
 			FilterPolicy: bloom.FilterPolicy(10),
@@ -55,6 +64,7 @@ func tuning(fs vfs.FS, o Options, log *engineLog) *pebble.Options {
 		}
 	}
 	p.Experimental.ValueSeparationPolicy = contentsApart
+	p.Experimental.CompactionScheduler = log.compactions
 	listener := log.listener()
 	p.EventListener = &listener
 	return p
@@ -65,9 +75,12 @@ func tuning(fs vfs.FS, o Options, log *engineLog) *pebble.Options {
 // messages that is half of what is written, and a third of the CPU of accepting.
 func contentsApart() pebble.ValueSeparationPolicy {
 	return pebble.ValueSeparationPolicy{
-		Enabled:               true,
-		MinimumSize:           1 << 10,
-		MaxBlobReferenceDepth: 10,
+		Enabled:     true,
+		MinimumSize: 1 << 10,
+		// Compactions that meet many files would copy contents to bring them
+		// together, for those who read them in order. Nobody does but Verify: ids
+		// rise, so they are in order as they were written.
+		MaxBlobReferenceDepth: math.MaxInt32,
 		// What is delivered leaves holes. A file is written anew when a third
 		// of it is holes, but not while its messages are still coming and going.
 		RewriteMinimumAge:  time.Minute,
@@ -78,7 +91,15 @@ func contentsApart() pebble.ValueSeparationPolicy {
 // engineLog hands Pebble's messages to slog.
 type engineLog struct {
 	*slog.Logger
-	fence *fence
+	fence       *fence
+	compactions *compactions
+
+	mu   sync.Mutex // guards told
+	told map[string]bool
+}
+
+func newEngineLog(log *slog.Logger, f *fence) *engineLog {
+	return &engineLog{Logger: log, fence: f, compactions: new(compactions), told: make(map[string]bool)}
 }
 
 // Infof drops what Pebble tells about its daily work.
@@ -102,7 +123,31 @@ func (l *engineLog) Fatalf(format string, args ...any) {
 
 func (l *engineLog) listener() pebble.EventListener {
 	return pebble.EventListener{
-		BackgroundError: func(err error) { l.Errorf("background work: %v", err) },
-		DataCorruption:  func(info pebble.DataCorruptionInfo) { l.Errorf("damaged table: %v", info) },
+		BackgroundError: func(err error) { l.Errorf("background work: %s", firstLine(err)) },
+		DataCorruption:  l.damaged,
+		CompactionEnd:   func(info pebble.CompactionInfo) { l.compactions.ended(info.Err) },
+		BlobFileRewriteEnd: func(info pebble.BlobFileRewriteInfo) {
+			l.compactions.ended(info.Err)
+		},
 	}
+}
+
+// damaged tells of a table or a file of contents that can't be read in part, once
+// for each: whatever comes upon it reads it again and again.
+func (l *engineLog) damaged(info pebble.DataCorruptionInfo) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told[info.Path] || l.fence.failure() != nil {
+		return
+	}
+	l.told[info.Path] = true
+	l.Error("a file of the queue is damaged; `postrider queue verify` lists the messages in it, the others are delivered",
+		"event", "queue_damaged", "where", info.Path, "what", firstLine(info.Details))
+}
+
+// firstLine is what an error of Pebble's says, without what it carries for
+// programs.
+func firstLine(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text
 }

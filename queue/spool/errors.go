@@ -24,10 +24,15 @@ func wrap(doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	case isNoSpace(err):
 		return fmt.Errorf("%s: %w: %w", doing, queue.ErrNoSpace, err)
-	case pebble.IsCorruptionError(err):
+	case isDamage(err):
 		return fmt.Errorf("%s: %w: %w", doing, queue.ErrDamaged, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// isDamage reports whether err says that something stored can't be read.
+func isDamage(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, queue.ErrDamaged)
 }
 
 // isNoSpace reports whether err says that nothing more can be written: the disk

@@ -19,8 +19,6 @@ type generation struct {
 	fence *fence
 	// started: it is in use, and its failure is news.
 	started atomic.Bool
-	// rebuilt: its schedule was made anew when it was opened.
-	rebuilt bool
 }
 
 // Pauses between attempts to open the next generation.
@@ -29,15 +27,35 @@ const (
 	reopenMost  = 2 * time.Second
 )
 
-// openGeneration opens the engine on what is durable.
+// openGeneration opens the engine on what is durable. One with damaged tables is
+// made anew first. That is tried once: it may lack the space for it.
 func (s *Spool) openGeneration() (*generation, error) {
+	g, err := s.tryGeneration()
+	if s.renewed.Load() || !errors.Is(err, errRotten) {
+		return g, err
+	}
+	s.renewed.Store(true)
+	s.log.Error("tables of the queue are damaged; it is made anew with what can be read", "event", "queue_damaged", "err", firstLine(err))
+	if err := s.renew(); err != nil {
+		s.log.Error("the engine could not be made anew; it goes on as it is", "event", "queue_damaged", "err", err)
+	}
+	return s.tryGeneration()
+}
+
+func (s *Spool) tryGeneration() (*generation, error) {
 	g := new(generation)
 	f := newFence(s.fs, s.reserve.release, func(err error) {
 		if g.started.Load() {
 			s.lost(err)
 		}
 	})
-	db, err := s.openEngine(f, &engineLog{s.log, f})
+	log := newEngineLog(s.log, f)
+	log.compactions.damaged = func(err error) {
+		if g.started.Load() {
+			s.rot(g, err)
+		}
+	}
+	db, err := s.openEngine(f, log)
 	if failed := f.failure(); failed != nil {
 		if err == nil {
 			_ = db.Close() // behind the fence it has nothing to say
@@ -57,6 +75,16 @@ func (s *Spool) openGeneration() (*generation, error) {
 // prepare checks the format, takes back what the generation before refused but
 // may have written, repeats what it did but may have lost, and counts.
 func (s *Spool) prepare(g *generation) error {
+	if s.renewNext.Swap(false) && !s.renewed.Load() {
+		return errRotten
+	}
+	state := s.examine(g)
+	if errors.Is(state, errRotten) && s.renewed.Load() {
+		state = errTangled // the best that can be done
+	}
+	if state != nil && !errors.Is(state, errTangled) {
+		return wrap("looking at the queue", state)
+	}
 	if err := s.checkFormat(g); err != nil {
 		return err
 	}
@@ -66,7 +94,7 @@ func (s *Spool) prepare(g *generation) error {
 	if err := s.redo(g); err != nil {
 		return err
 	}
-	by, err := s.count(g)
+	by, err := s.count(g, state)
 	if err != nil {
 		return err
 	}
@@ -75,24 +103,16 @@ func (s *Spool) prepare(g *generation) error {
 	return nil
 }
 
-// count reads the counters. Where they, the schedule or the index of states can't
-// be read, or can't be right, all of them are made anew.
-func (s *Spool) count(g *generation) (map[counter]counts, error) {
-	why, err := s.needsRebuild(g)
-	if err != nil {
-		return nil, err
+// count reads the counters, or makes them anew if need be.
+func (s *Spool) count(g *generation, state error) (map[counter]counts, error) {
+	by, nothing, err := loadCounts(g.db)
+	switch {
+	case err == nil && state == nil:
+		return by, s.prune(g, nothing)
+	case err != nil && !isDamage(err) && !errors.Is(err, errValue) && !errors.Is(err, errKey):
+		return nil, wrap("reading the counters", err)
 	}
-	if why == nil {
-		by, nothing, err := loadCounts(g.db)
-		if err == nil {
-			return by, s.prune(g, nothing)
-		}
-		if !pebble.IsCorruptionError(err) && !errors.Is(err, errValue) && !errors.Is(err, errKey) {
-			return nil, wrap("reading the counters", err)
-		}
-		why = err
-	}
-	s.log.Warn("making the schedule and the counters anew from what is stored", "event", "queue_rebuild", "because", why)
+	s.log.Warn("making the schedule and the counters anew from what is stored", "event", "queue_rebuild")
 	return s.rebuild(g)
 }
 
@@ -115,7 +135,7 @@ func (s *Spool) checkFormat(g *generation) error {
 		_ = b.Set([]byte{tableFormat}, []byte{formatVersion}, nil)
 		return g.apply(b)
 	}
-	if pebble.IsCorruptionError(err) {
+	if isDamage(err) {
 		// No other version was ever released, and the records carry their own.
 		_ = s.damaged(queue.Damage{Where: "format version", What: err.Error(), Remedy: "nothing is lost"})
 		return nil

@@ -50,14 +50,19 @@ func (s *Spool) someLanes(ctx context.Context, from []byte) (lanes []firstDue, n
 		return nil, nil, err
 	}
 	defer s.mu.RUnlock()
-	it, err := g.db.NewIter(&pebble.IterOptions{UpperBound: []byte{tableSchedule + 1}})
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	lanes, next, err = readLanes(g.db, from)
+	return lanes, next, s.unreadableSchedule(g, err)
+}
+
+func readLanes(r pebble.Reader, from []byte) (lanes []firstDue, next []byte, err error) {
+	it, err := r.NewIter(&pebble.IterOptions{UpperBound: []byte{tableSchedule + 1}})
 	if err != nil {
 		return nil, nil, err
 	}
 	for ok := it.SeekGE(from); ok; {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, errors.Join(err, it.Close())
-		}
 		if len(lanes) == lanesAtOnce {
 			next = append([]byte(nil), it.Key()...)
 			break
@@ -108,7 +113,7 @@ func (s *Spool) Due(ctx context.Context, lane queue.Lane, after queue.Place, unt
 		}
 		return ctx.Err()
 	})
-	return places, wrap("reading the schedule", err)
+	return places, wrap("reading the schedule", s.unreadableSchedule(g, err))
 }
 
 // InState returns keys of deliveries that are Held, Captured or Dead, after the
@@ -138,5 +143,5 @@ func (s *Spool) InState(ctx context.Context, state queue.State, after queue.Deli
 		}
 		return ctx.Err()
 	})
-	return keys, wrap("reading deliveries that are "+state.String(), err)
+	return keys, wrap("reading deliveries that are "+state.String(), s.unreadableSchedule(g, err))
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,6 +46,14 @@ type Spool struct {
 	current *generation
 	down    error // why there is none
 
+	// rebuildNext says that the next generation has to make the schedule anew,
+	// renewNext that it has to make all of the engine anew, renewed that this was
+	// tried.
+	rebuildNext, renewNext, renewed atomic.Bool
+	// keepOrphans: content files that no message names may be all that is left of
+	// one. Set while the spool is opened only.
+	keepOrphans bool
+
 	// refusedMu guards refused, see doubt.
 	refusedMu sync.Mutex
 	refused   []mail.ID
@@ -70,12 +79,15 @@ func Open(dir string, o Options) (*Spool, error) {
 		kept:    make(chan struct{}),
 	}
 	s.reserve = reserve{fs: s.fs, path: s.fs.PathJoin(dir, reserveName), size: o.Reserve, log: s.log, now: time.Now}
-	if err := s.makeDirectories(); err != nil {
+	if err := s.fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, wrap("making the spool", err)
 	}
 	var err error
 	if s.lock, err = acquire(s.fs, dir); err != nil {
 		return nil, err
+	}
+	if err := errors.Join(s.finishRenewal(), s.makeDirectories()); err != nil {
+		return nil, errors.Join(wrap("making the spool", err), s.lock.Close())
 	}
 	s.reserve.hold()
 	g, err := s.openGeneration()

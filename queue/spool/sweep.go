@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
 )
@@ -25,10 +27,14 @@ func (s *Spool) sweep(g *generation) error {
 		d  queue.Damage
 	}
 	var faults []fault
-	err = scan(g.db, []byte{tableFile}, func(key, value []byte) error {
-		id, err := parseIDKey(key, tableFile)
+	lost, err := scanTable(g.db, tableFile, func(it *pebble.Iterator) error {
+		id, err := parseIDKey(it.Key(), tableFile)
 		if err != nil {
 			return nil // Verify reports it
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return err
 		}
 		for len(files) > 0 && files[0].Compare(id) < 0 {
 			orphans, files = append(orphans, files[0]), files[1:]
@@ -46,7 +52,11 @@ func (s *Spool) sweep(g *generation) error {
 		return wrap("comparing content files", err)
 	}
 	for _, id := range append(orphans, files...) {
-		s.unlink(id)
+		if s.keepOrphans || len(lost) > 0 {
+			s.keepOrphan(id)
+		} else {
+			s.unlink(id)
+		}
 	}
 	for _, f := range faults {
 		if err := s.bury(g, f.id, f.d); err != nil {
@@ -54,6 +64,20 @@ func (s *Spool) sweep(g *generation) error {
 		}
 	}
 	return nil
+}
+
+// keepOrphan puts a content file aside whose message was in a part of the log that
+// is lost.
+func (s *Spool) keepOrphan(id mail.ID) {
+	d := queue.Damage{
+		Message: id, Where: s.contentPath(id), What: "no message names it",
+		MovedTo: s.fs.PathJoin(s.dir, damagedName, id.String()),
+		Remedy:  "its envelope was lost with the log; the content can be sent anew by hand",
+	}
+	if err := s.fs.Rename(d.Where, d.MovedTo); err != nil {
+		d.MovedTo = ""
+	}
+	_ = s.damaged(d)
 }
 
 // contentFiles returns the ids that content files are named by, in order, and
@@ -80,7 +104,7 @@ func (s *Spool) contentFiles() ([]mail.ID, error) {
 
 // inspect checks a content file without reading it.
 func (s *Spool) inspect(id mail.ID, record []byte, there bool) (d queue.Damage, bad bool) {
-	d = queue.Damage{Message: id, Where: s.contentPath(id)}
+	d = queue.Damage{Message: id, Where: s.contentPath(id), Remedy: remedyContent}
 	want, err := decodeFile(record)
 	if err != nil {
 		d.What = "its record can't be read"
