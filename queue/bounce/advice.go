@@ -2,6 +2,19 @@ package bounce
 
 import "github.com/postrider/postrider/internal/mail"
 
+// advice says what a sender can do about a failure. Who was put off until time ran
+// out reads what the last answer is worth: there is somebody at the other side.
+func (r *Recipient) advice() string {
+	status := r.status(Failed)
+	if status != expired || r.Reply.Code == 0 {
+		return advice(status)
+	}
+	if text, ok := advices[[2]int{r.Reply.Enhanced[1], r.Reply.Enhanced[2]}]; ok {
+		return text
+	}
+	return "The other side put the message off each time it was tried. Send it again later, or reach the person by other means."
+}
+
 // advice says what a sender can do about a failure with that status (RFC 3463
 // section 3), in words that need no knowledge of mail.
 func advice(status mail.EnhancedCode) string {

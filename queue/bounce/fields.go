@@ -45,6 +45,9 @@ func (r *Report) writeRecipient(f fields, rcpt *Recipient) {
 		f.add("Original-Recipient", addressType(rcpt.OriginalType, rcpt.Original)+"; "+f.address(rcpt.Original))
 	}
 	final := rcpt.Address.String()
+	if !mail.IsASCII(final) {
+		final = inUnicode(rcpt.Address)
+	}
 	f.add("Final-Recipient", addressType("", final)+"; "+f.address(final))
 	f.add("Action", r.Kind.String())
 	f.add("Status", rcpt.status(r.Kind).String())

@@ -120,7 +120,8 @@ func TestReportsAreRead(t *testing.T) {
 				if got := group.Get("Status"); len(got) < 5 || got[1] != '.' {
 					t.Errorf("recipient %d: status %q", i, got)
 				}
-				if !strings.HasSuffix(group.Get("Final-Recipient"), "; "+r.Recipients[i].Address.String()) {
+				kind, final, _ := strings.Cut(group.Get("Final-Recipient"), "; ")
+				if a, err := mail.ParseAddress(final); err != nil || a != r.Recipients[i].Address || (kind == "utf-8") != a.NeedsUTF8() {
 					t.Errorf("recipient %d: %q", i, group.Get("Final-Recipient"))
 				}
 			}

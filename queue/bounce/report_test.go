@@ -121,12 +121,19 @@ var reports = []struct {
 	{"failed_expired", "time ran out, and nobody ever answered", plainOriginal, func(r *Report) {
 		r.Time = arrival.Add(5 * 24 * time.Hour)
 		r.Recipients[0].Reply = mail.Reply{}
-		r.Recipients[0].Reason = "dial tcp 192.0.2.1:25: connect: connection refused"
-		r.Recipients[0].Attempts = 34
+		r.Recipients[0].Reason = "connect: 192.0.2.1:25: connection refused"
+		r.Recipients[0].LastAttempt = r.Time.Add(-20 * time.Minute)
 	}, mail.Body7Bit, false},
 	{"failed_expired_reply", "time ran out on an answer that asked for patience", plainOriginal, func(r *Report) {
 		r.Time = arrival.Add(5 * 24 * time.Hour)
 		r.Recipients[0].Reply = mail.Reply{Code: 451, Enhanced: mail.EnhancedCode{4, 3, 0}, Text: "try again later"}
+		r.Recipients[0].LastAttempt = r.Time
+		r.Recipients[0].Attempts = 34
+	}, mail.Body7Bit, false},
+	{"failed_expired_full", "time ran out, and the last answer says what to do", plainOriginal, func(r *Report) {
+		r.Time = arrival.Add(5 * 24 * time.Hour)
+		r.Recipients[0].Reply = mail.Reply{Code: 452, Enhanced: mail.EnhancedCode{4, 2, 2}, Text: "<bob@example.net>: mailbox full"}
+		r.Recipients[0].LastAttempt = r.Time
 		r.Recipients[0].Attempts = 34
 	}, mail.Body7Bit, false},
 	{"failed_no_domain", "our own verdict: nobody else was asked", plainOriginal, rcpt(func(r *Recipient) {

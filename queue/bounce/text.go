@@ -102,37 +102,37 @@ func (r *Report) tell(t *paragraphs, same []Recipient) {
 	}
 	t.end()
 	rcpt := &same[0]
+	last := "" // of several attempts, or of one that stands for them
 	if rcpt.gaveUp(r.Kind) {
 		t.wrap("    ", r.patience(rcpt))
+		last = " the last time"
 	}
 	host := clean(rcpt.Host, maxWord)
 	switch {
 	case rcpt.Reply.Code != 0 && host != "":
-		t.wrap("    ", "The mail server "+host+" answered:")
+		t.wrap("    ", "The mail server "+host+" answered"+last+":")
 		t.quote(fmt.Sprintf("%d %s", rcpt.Reply.Code, rcpt.Reply.Enhanced), rcpt.Reply.Text)
 	case rcpt.Reply.Code != 0:
 		t.wrap("    ", "The reason:")
 		t.quote("", rcpt.Reply.Text)
 	case rcpt.Reason != "" && host != "":
-		t.wrap("    ", "What went wrong at the mail server "+host+":")
+		t.wrap("    ", "What went wrong"+last+" at the mail server "+host+":")
 		t.quote("", rcpt.Reason)
 	case rcpt.Reason != "":
-		t.wrap("    ", "What went wrong:")
+		t.wrap("    ", "What went wrong"+last+":")
 		t.quote("", rcpt.Reason)
 	}
 	if r.Kind == Failed {
-		t.wrap("    ", advice(rcpt.status(r.Kind)))
+		t.wrap("    ", rcpt.advice())
 	}
 }
 
-// patience tells how long a message was tried for.
+// patience tells how long a message was tried for. Few attempts of its own say
+// nothing: those at other mail for the same place stood for it too.
 func (r *Report) patience(rcpt *Recipient) string {
 	waited := span(r.Time.Sub(r.Envelope.Arrival))
-	switch rcpt.Attempts {
-	case 0:
-		return "It waited for " + waited + " and could not be sent."
-	case 1:
-		return "It was tried once in " + waited + "."
+	if rcpt.Attempts < 2 {
+		return "It was kept for " + waited + " and could not be delivered in that time."
 	}
 	return fmt.Sprintf("It was tried %d times in %s.", rcpt.Attempts, waited)
 }
@@ -177,12 +177,14 @@ func (r *Report) describe(t *paragraphs, o *original) {
 }
 
 // shown is an address as people read it: its domain in U-labels.
-func shown(a mail.Address) string {
+func shown(a mail.Address) string { return clean(inUnicode(a), maxWord) }
+
+func inUnicode(a mail.Address) string {
 	s := a.String()
 	if name := a.Domain.String(); name != "" {
 		s = strings.TrimSuffix(s, name) + a.Domain.Unicode()
 	}
-	return clean(s, maxWord)
+	return s
 }
 
 func queueID(id mail.ID) string {
