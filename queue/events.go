@@ -90,6 +90,18 @@ func (q *Queue) tell(s *settlement, d *Delivery, about *mail.Event, number int, 
 	}
 }
 
+// standFor lets one of the events of an attempt stand for it: that of what went best.
+func standFor(events []mail.Event) {
+	for _, kind := range []mail.EventKind{mail.EventDelivered, mail.EventBounced, mail.EventDeferred, mail.EventExpired, mail.EventDead} {
+		for i := range events {
+			if events[i].Kind == kind {
+				events[i].Result = true
+				return
+			}
+		}
+	}
+}
+
 // like returns the index of the recipient in seen that shares r's fate, or -1.
 func like(seen []*RecipientState, r *RecipientState) int {
 	for i, s := range seen {

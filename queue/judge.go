@@ -50,6 +50,7 @@ func (q *Queue) judge(a *attempting, out *Outcome, pause time.Time, aside bool) 
 		v.new = v.old // interrupted by Stop: as if it had not been
 	}
 	q.tell(&v.settlement, d, &out.Event, number, later(d.Due, pause), now)
+	standFor(v.events)
 	q.reportFailures(&v.settlement, d, number, now)
 	q.reportRelayed(&v.settlement, d, a, out, number, now)
 	return v

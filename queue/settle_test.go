@@ -89,6 +89,35 @@ func TestRecipientsSettleIndependently(t *testing.T) {
 	})
 }
 
+// Of all events of an attempt one stands for it, and none where nothing was tried.
+func TestOneEventStandsForAnAttempt(t *testing.T) {
+	outcomes := [][]Result{{greylist, refused, taken, refused}, {greylist}, {refused}}
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		if a.Envelope.From.IsNull() {
+			return all(a, taken)
+		}
+		return Outcome{Results: outcomes[a.Delivery.Attempts]}
+	}, func(r *rig) {
+		r.send("a@x.example", "1@y.example", "2@y.example", "3@y.example", "4@y.example")
+		time.Sleep(time.Hour)
+		other := r.send("b@x.example", "1@z.example", "2@z.example", "3@z.example", "4@z.example")
+		synctest.Wait()
+		if n, err := r.Bounce(context.Background(), Selector{IDs: []mail.ID{other}}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		time.Sleep(time.Hour)
+		var stand []string
+		for _, e := range r.log.all() {
+			if e.Result && e.From != nil && !e.From.IsNull() {
+				stand = append(stand, string(e.Kind))
+			}
+		}
+		if got := strings.Join(stand, " "); got != "delivered deferred bounced delivered" {
+			t.Errorf("attempts: %s", got)
+		}
+	})
+}
+
 // A message with 1,000 recipients at 300 destinations is 300 deliveries that
 // settle each for itself: its envelope is never written again.
 func TestManyDestinationsSettleIndependently(t *testing.T) {

@@ -51,6 +51,9 @@ type Event struct {
 	Delay time.Duration
 	// Phases are the parts of one attempt in the order they happened.
 	Phases []Phase
+	// Result says that this event stands for its attempt: one does for each that
+	// came to anything, though recipients may have met several fates in it.
+	Result bool
 	// Next is when the next attempt is due; zero if there is none.
 	Next time.Time
 	// Err is detail for the operator that no client sees.

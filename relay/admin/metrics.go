@@ -71,7 +71,7 @@ func NewMetrics(build Build, source Source) *Metrics {
 	m.auth = counters("auth_attempts_total", "AUTH exchanges that came to an end.", "mechanism", "result")
 	m.accepted = counter("messages_accepted_total", "Messages made durable and acknowledged.")
 	m.rejected = counters("messages_rejected_total", "Refusals of senders, recipients and messages, by the class of the reply.", "class")
-	m.attempts = counters("delivery_attempts_total", "Outcomes of delivery attempts.", "route", "result")
+	m.attempts = counters("delivery_attempts_total", "Delivery attempts, by what went best in them.", "route", "result")
 	m.latency = histogram("delivery_latency_seconds", "Time from acceptance to delivery.", longTimes)
 	m.phases = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "postrider_delivery_phase_seconds", Help: "Time spent in each phase of delivery attempts.", Buckets: phaseTimes,
@@ -110,21 +110,19 @@ func (m *Metrics) Record(e mail.Event) {
 		m.rejected.WithLabelValues(replyClass(e.Reply)).Inc()
 	case mail.EventDelivered:
 		m.latency.Observe(e.Delay.Seconds())
-		m.attempt(&e)
-	case mail.EventDeferred:
-		m.attempt(&e)
 	case mail.EventBounced:
 		m.bounces.Add(float64(max(len(e.To), 1)))
-		m.attempt(&e)
 	case mail.EventExpired:
 		m.expired.Add(float64(max(len(e.To), 1)))
 	case mail.EventDead:
 		m.dead.Inc()
 	}
+	if e.Result {
+		m.attempt(&e)
+	}
 }
 
-// attempt counts one outcome. An attempt with different outcomes for its
-// recipients counts once for each.
+// attempt counts an attempt by the event that stands for it.
 func (m *Metrics) attempt(e *mail.Event) {
 	m.attempts.WithLabelValues(e.Route, string(e.Kind)).Inc()
 	for _, p := range e.Phases {

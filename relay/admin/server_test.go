@@ -167,9 +167,9 @@ func busy(t *testing.T) *Metrics {
 		{Kind: mail.EventAccepted, To: to},
 		{Kind: mail.EventRejected, Reply: mail.Reply{Code: 550}},
 		{Kind: mail.EventRejected, Reply: mail.Reply{Code: 452}},
-		{Kind: mail.EventDelivered, Route: "mx", To: to[:1], Delay: time.Second, Host: "secret-host",
+		{Kind: mail.EventDelivered, Result: true, Route: "mx", To: to[:1], Delay: time.Second, Host: "secret-host",
 			Phases: []mail.Phase{{Name: "dns", Took: time.Millisecond}, {Name: "secret-phase", Took: time.Second}}},
-		{Kind: mail.EventDeferred, Route: "provider", To: to[:1]},
+		{Kind: mail.EventDeferred, Result: true, Route: "provider", To: to[:1]},
 		{Kind: mail.EventBounced, Route: "mx", To: to},
 		{Kind: mail.EventExpired, To: to},
 		{Kind: mail.EventDead},
@@ -247,6 +247,9 @@ func TestMetricsArePromisedOnes(t *testing.T) {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s", line)
 		}
+	}
+	if strings.Contains(text, `result="bounced"`) {
+		t.Error("an attempt that delivered to one and bounced another counts twice")
 	}
 	if !strings.Contains(text, "go_goroutines") || !strings.Contains(text, "process_resident_memory_bytes") {
 		t.Error("nothing about the process")
