@@ -368,10 +368,11 @@ func (s *memStore) Meta(_ context.Context, key string) ([]byte, error) {
 	return s.meta[key], nil
 }
 
-func (s *memStore) Damaged() []Damage                          { return nil }
-func (s *memStore) Verify(context.Context, func(Damage)) error { return nil }
-func (s *memStore) Free() (uint64, error)                      { s.mu.Lock(); defer s.mu.Unlock(); return s.free, s.freeErr }
-func (s *memStore) Close() error                               { return nil }
+func (s *memStore) Damaged() []Damage     { return nil }
+func (s *memStore) Free() (uint64, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.free, s.freeErr }
+func (s *memStore) Close() error          { return nil }
+
+func (s *memStore) Verify(context.Context, func(Damage), func(done, total int64)) error { return nil }
 
 func (s *memStore) Used() int64 {
 	s.mu.Lock()

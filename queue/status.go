@@ -91,9 +91,10 @@ func (s *scheduler) probeSelected(sel *Selector) {
 	}
 }
 
-// Verify reads everything that is stored and reports each fault it finds.
-func (q *Queue) Verify(ctx context.Context, report func(Damage)) error {
-	return q.store.Verify(ctx, report)
+// Verify reads everything that is stored and reports each fault it finds. progress
+// is told the octets of content read and those there are; it may be nil.
+func (q *Queue) Verify(ctx context.Context, report func(Damage), progress func(done, total int64)) error {
+	return q.store.Verify(ctx, report, progress)
 }
 
 // Damaged returns what was found unreadable and moved aside since the store was

@@ -75,9 +75,10 @@ type Store interface {
 	// Damaged returns what was found unreadable and moved aside since Open.
 	Damaged() []Damage
 
-	// Verify reads everything and calls report for each fault it finds. It
-	// changes nothing and may run beside other calls.
-	Verify(ctx context.Context, report func(Damage)) error
+	// Verify reads everything and calls report for each fault it finds, and
+	// progress now and then with the octets of content read and those there are; it
+	// may be nil. It changes nothing and may run beside other calls.
+	Verify(ctx context.Context, report func(Damage), progress func(done, total int64)) error
 
 	// Free returns the octets that are free on the disk below the store, and
 	// Used those that its messages take up.

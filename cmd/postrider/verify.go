@@ -32,8 +32,10 @@ var errDamaged = errors.New("the queue is damaged; what is listed above can't be
 // Run has the daemon read everything, or does it itself if none runs.
 func (c queueVerify) Run(p *program) error {
 	found := 0
+	progress := p.progress()
 	report := func(d queue.Damage) error {
 		found++
+		progress.clear()
 		line := damage{Where: d.Where, What: d.What, MovedTo: d.MovedTo}
 		if !d.Message.IsZero() {
 			line.ID = d.Message.String()
@@ -45,7 +47,7 @@ func (c queueVerify) Run(p *program) error {
 		return err
 	}
 	err := p.ask(func(ctx context.Context, client *admin.Client) error {
-		for d, err := range client.Verify(ctx) {
+		for d, err := range client.Verify(ctx, progress.show) {
 			if err != nil {
 				return err
 			}
@@ -56,8 +58,9 @@ func (c queueVerify) Run(p *program) error {
 		return nil
 	})
 	if errors.Is(err, admin.ErrNoDaemon) {
-		err = p.verifyOffline(report)
+		err = p.verifyOffline(report, progress.show)
 	}
+	progress.clear()
 	switch {
 	case err != nil:
 		return err
@@ -70,7 +73,7 @@ func (c queueVerify) Run(p *program) error {
 }
 
 // verifyOffline opens the spool of a relay that does not run. It makes none.
-func (p *program) verifyOffline(report func(queue.Damage) error) error {
+func (p *program) verifyOffline(report func(queue.Damage) error, progress func(done, total int64)) error {
 	state, err := p.stateDir()
 	if err != nil {
 		return err
@@ -87,6 +90,6 @@ func (p *program) verifyOffline(report func(queue.Damage) error) error {
 	for _, d := range s.Damaged() {
 		written = errors.Join(written, report(d))
 	}
-	err = s.Verify(context.Background(), func(d queue.Damage) { written = errors.Join(written, report(d)) })
+	err = s.Verify(context.Background(), func(d queue.Damage) { written = errors.Join(written, report(d)) }, progress)
 	return errors.Join(err, written, s.Close())
 }

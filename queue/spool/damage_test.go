@@ -30,7 +30,7 @@ func overwrite(t *testing.T, fs vfs.FS, name string, data []byte) {
 
 func faultsFound(t *testing.T, s *Spool) (found []queue.Damage) {
 	t.Helper()
-	if err := s.Verify(t.Context(), func(d queue.Damage) { found = append(found, d) }); err != nil {
+	if err := s.Verify(t.Context(), func(d queue.Damage) { found = append(found, d) }, nil); err != nil {
 		t.Fatal(err)
 	}
 	return found

@@ -13,10 +13,12 @@ import (
 )
 
 // Verify reads everything, once and in order, and calls report for each fault it
-// finds. It changes nothing, sees the spool as it was when it began, and may run
-// beside other calls. It keeps old data from being freed until it ends, and ends
-// itself when the disk fails or the spool closes. Offline it is Open, Verify, Close.
-func (s *Spool) Verify(ctx context.Context, report func(queue.Damage)) error {
+// finds, and progress, unless it is nil, with the octets of content that it has read
+// and those there are. It changes nothing, sees the spool as it was when it began,
+// and may run beside other calls. It keeps old data from being freed until it ends,
+// and ends itself when the disk fails or the spool closes. Offline it is Open,
+// Verify, Close.
+func (s *Spool) Verify(ctx context.Context, report func(queue.Damage), progress func(done, total int64)) error {
 	g, err := s.use()
 	if err != nil {
 		return err
@@ -24,7 +26,7 @@ func (s *Spool) Verify(ctx context.Context, report func(queue.Damage)) error {
 	defer s.mu.RUnlock()
 	snapshot := g.db.NewSnapshot()
 	defer snapshot.Close()
-	v := &verifier{going: s.going(ctx, g), s: s, g: g, r: snapshot, report: report, counted: make(map[counter]counts)}
+	v := &verifier{going: s.going(ctx, g), s: s, g: g, r: snapshot, report: report, progress: progress, total: s.Used(), counted: make(map[counter]counts)}
 	checks := []check{
 		{tableMessage, v.message},
 		{tableContent, v.owned},
@@ -60,6 +62,10 @@ type verifier struct {
 	g      *generation
 	r      pebble.Reader
 	report func(queue.Damage)
+
+	progress    func(done, total int64)
+	done, total int64 // octets of content
+	told        int64 // of done, to progress
 
 	// What follows is for looking up, in the order of a table, what belongs to its
 	// keys.
@@ -135,6 +141,7 @@ func (v *verifier) message(key []byte, read func() ([]byte, error)) error {
 		v.fault(id, "envelope", "%v", err)
 	}
 	v.content(id, &m)
+	v.advance(m.size)
 	ds, err := v.o.of(id, &m)
 	if err != nil {
 		v.fault(id, "deliveries", "%v", err)
@@ -153,6 +160,16 @@ func (v *verifier) message(key []byte, read func() ([]byte, error)) error {
 		}
 	}
 	return nil
+}
+
+// progressEvery is after how many octets of content progress is told.
+const progressEvery = 16 << 20
+
+func (v *verifier) advance(octets int64) {
+	if v.done += octets; v.progress != nil && v.done-v.told >= progressEvery {
+		v.told = v.done
+		v.progress(v.done, max(v.done, v.total))
+	}
 }
 
 func (v *verifier) count(k counter, c counts) {

@@ -274,7 +274,7 @@ func verify(ctx context.Context, s queue.Store) error {
 	var all []error
 	err := s.Verify(ctx, func(d queue.Damage) {
 		all = append(all, fmt.Errorf("verify: %s %s: %s", d.Message, d.Where, d.What))
-	})
+	}, nil)
 	return errors.Join(append(all, err)...)
 }
 

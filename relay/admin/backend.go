@@ -27,7 +27,7 @@ type Queue interface {
 
 	Stats(ctx context.Context) (queue.Stats, error)
 	Destinations() []queue.DestinationStatus
-	Verify(ctx context.Context, report func(queue.Damage)) error
+	Verify(ctx context.Context, report func(queue.Damage), progress func(done, total int64)) error
 }
 
 // Backend is what the control socket gives access to.

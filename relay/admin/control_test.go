@@ -111,7 +111,8 @@ func (q *fakeQueue) Stats(context.Context) (queue.Stats, error) {
 func (q *fakeQueue) Destinations() []queue.DestinationStatus {
 	return []queue.DestinationStatus{{Destination: "provider", Status: queue.Suspended}}
 }
-func (q *fakeQueue) Verify(_ context.Context, report func(queue.Damage)) error {
+func (q *fakeQueue) Verify(_ context.Context, report func(queue.Damage), progress func(done, total int64)) error {
+	progress(1, 2)
 	report(queue.Damage{Message: fakeID(1), Where: "content", What: "cut short"})
 	return nil
 }
@@ -288,10 +289,15 @@ func TestWhatElseTheDaemonTells(t *testing.T) {
 	if err != nil || len(rules) != 1 || rules[0].Field != queue.HoldAll {
 		t.Errorf("rules: %+v, %v", rules, err)
 	}
-	for d, err := range client.Verify(t.Context()) {
-		if err != nil || d.Message != fakeID(1) || d.What != "cut short" {
+	var done, total int64
+	faults := 0
+	for d, err := range client.Verify(t.Context(), func(d, t int64) { done, total = d, t }) {
+		if faults++; err != nil || d.Message != fakeID(1) || d.What != "cut short" {
 			t.Errorf("verify: %+v, %v", d, err)
 		}
+	}
+	if faults != 1 || done != 1 || total != 2 {
+		t.Errorf("verify: %d faults, %d of %d octets", faults, done, total)
 	}
 	x, err := client.Explain(t.Context(), Question{To: "a@example.com"})
 	if err != nil || x.Verdict != "a@example.com" {

@@ -50,14 +50,24 @@ func (b Backend) list(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// verify writes one fault a line as they are found.
+// finding is a line of verify's answer: a fault, or how far it has come.
+type finding struct {
+	Damage *queue.Damage `json:"damage,omitempty"`
+	// Done and Total are octets of content.
+	Done  int64 `json:"done,omitempty"`
+	Total int64 `json:"total,omitempty"`
+}
+
+// verify writes what it finds as it goes on.
 func (b Backend) verify(w http.ResponseWriter, r *http.Request) {
 	out := newLines(w)
 	defer out.flush()
-	err := b.Queue.Verify(r.Context(), func(d queue.Damage) {
-		out.put(d)
+	tell := func(f finding) {
+		out.put(f)
 		out.flush()
-	})
+	}
+	err := b.Queue.Verify(r.Context(), func(d queue.Damage) { tell(finding{Damage: &d}) },
+		func(done, total int64) { tell(finding{Done: done, Total: total}) })
 	if err != nil {
 		out.fail(err)
 	}

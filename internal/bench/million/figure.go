@@ -24,6 +24,10 @@ func rate(name string, n int, d time.Duration) figure {
 
 func seconds(name string, d time.Duration) figure { return figure{name, d.Seconds(), "s"} }
 
+func milliseconds(name string, d time.Duration) figure {
+	return figure{name, 1000 * d.Seconds(), "ms"}
+}
+
 func mebibytes(name string, octets int64) figure {
 	return figure{name, float64(octets) / (1 << 20), "MiB"}
 }

@@ -79,7 +79,7 @@ func verify(ctx context.Context, b *bench) error {
 		memory := watchMemory()
 		began := time.Now()
 		faults := 0
-		err := q.Verify(ctx, func(queue.Damage) { faults++ })
+		err := q.Verify(ctx, func(queue.Damage) { faults++ }, nil)
 		took := time.Since(began)
 		b.add(
 			seconds("all", took),

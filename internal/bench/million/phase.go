@@ -26,6 +26,7 @@ var phases = []struct {
 	{"list", "postrider queue list", list},
 	{"stats", "postrider queue stats", stats},
 	{"verify", "postrider queue verify", verify},
+	{"beside", "200 messages a second are accepted while an operator looks", beside},
 	{"drain", "receivers are back, and all is due at once", drain},
 	{"after", "started again, empty, after the drain", start},
 }
@@ -33,8 +34,9 @@ var phases = []struct {
 // bench is one phase at work.
 type bench struct {
 	options
-	next    *nextHop
-	figures []figure
+	next     *nextHop
+	interval time.Duration // between attempts
+	figures  []figure
 }
 
 func (b *bench) add(f ...figure) { b.figures = append(b.figures, f...) }
@@ -42,7 +44,7 @@ func (b *bench) add(f ...figure) { b.figures = append(b.figures, f...) }
 func runPhase(ctx context.Context, o options, name string) ([]figure, error) {
 	for _, p := range phases {
 		if p.name == name {
-			b := &bench{options: o, next: &nextHop{}}
+			b := &bench{options: o, next: &nextHop{}, interval: 24 * time.Hour}
 			stop, err := o.profile(name)
 			if err != nil {
 				return nil, err
@@ -79,8 +81,7 @@ func (b *bench) withQueue(ctx context.Context, fn func(*queue.Queue, *spool.Spoo
 	q := queue.New(store, queue.Options{
 		Owner: "bench", Hostname: "relay.example", Postmaster: mail.MustParseAddress("postmaster@relay.example"),
 		Router: domains{}, Deliverer: b.next, Recorder: b.next, Logger: logger,
-		// What is deferred stays so until somebody asks for it.
-		Retry: config.Retry{Intervals: []time.Duration{24 * time.Hour}, Lifetime: 5 * 24 * time.Hour},
+		Retry: config.Retry{Intervals: []time.Duration{b.interval}, Lifetime: 5 * 24 * time.Hour},
 	})
 	if err := q.Start(ctx); err != nil {
 		return err
