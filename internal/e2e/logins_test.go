@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"net/smtp"
@@ -321,18 +319,4 @@ func arrivedAs(t *testing.T, d *daemon, to *sink, s submission, identity, mechan
 	if e := accepted[len(accepted)-1]; e["identity"] != identity {
 		t.Errorf("accepted from %v, want %s", e["identity"], identity)
 	}
-}
-
-// writeCertificate writes certificate and key to PEM files.
-func writeCertificate(t *testing.T, c tls.Certificate) (certFile, keyFile string) {
-	t.Helper()
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "client.crt"), filepath.Join(dir, "client.key")
-	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
-	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
-	return certFile, keyFile
 }

@@ -201,13 +201,6 @@ func (p *postfix) contents(t testing.TB) []string {
 	return all
 }
 
-func write(t testing.TB, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // run runs a program to its end and returns what it printed.
 func run(t testing.TB, program string, args ...string) string {
 	t.Helper()
