@@ -10,13 +10,11 @@ import (
 const (
 	// freshBudget is the most octets of content in memory; a message counts at
 	// least as much as freshLeast, for its envelope, and at most as much as
-	// freshMost: larger content is an open file.
+	// freshMost: larger content is an open file. No lane holds more of it than
+	// its page has entries.
 	freshBudget = 16 << 20
 	freshLeast  = 1 << 10
 	freshMost   = 64 << 10
-	// freshAhead is how many fresh deliveries may wait in one lane. They are
-	// of use only if their turn comes soon.
-	freshAhead = 16
 )
 
 // fresh is a delivery that was accepted just now: it goes to its worker from

@@ -183,7 +183,7 @@ func (s *scheduler) insert(d *Delivery, f *fresh) {
 	name := d.Lane()
 	h := s.hop(name.Destination)
 	l := h.lane(name)
-	if f != nil && (h.health.status != Up || l.waiting() >= freshAhead) {
+	if h.health.status != Up {
 		f.drop()
 		f = nil
 	}
