@@ -28,6 +28,7 @@ type found struct {
 	errA     error
 	errAAAA  error
 	complete bool // nothing is left to ask
+	foreign  bool // named by somebody else, so its loopback addresses don't count
 	took     time.Duration
 }
 
@@ -106,6 +107,8 @@ func (s *search) hop(f *found, port uint16) (hop NextHop, failing bool, err erro
 	for _, addr := range all {
 		switch {
 		case !usable(addr):
+		case f.foreign && addr.IsLoopback():
+			s.step("host "+f.host, addr.String()+" is left out: nobody else may name this machine")
 		case addr.Is4():
 			v4 = append(v4, addr)
 		case s.options.IPv6:
@@ -145,7 +148,7 @@ func (f *found) why(all []netip.Addr) error {
 		return f.errA
 	case f.errAAAA != nil && !errors.Is(f.errAAAA, ErrAliasLoop):
 		return f.errAAAA
-	case slices.ContainsFunc(all, usable):
+	case slices.ContainsFunc(all, func(addr netip.Addr) bool { return usable(addr) && !(f.foreign && addr.IsLoopback()) }):
 		return errOnlyIPv6
 	}
 	return nil

@@ -138,6 +138,7 @@ func (s *search) visit(domain mail.Domain, list []MX, implicit bool) ([]NextHop,
 				n = len(list) // what is left is less preferred
 				break
 			}
+			f.foreign = s.options.Port == mailPort && !isLocalhost(f.host)
 			hop, bad, err := s.hop(&f, s.options.Port)
 			hop.Preference = list[i].Preference
 			switch {

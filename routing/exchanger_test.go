@@ -290,18 +290,44 @@ func TestOwnAddressNeedsOwnPort(t *testing.T) {
 		reply     string
 		why       string
 	}{
-		{"127.0.0.1:2525", "<nil>", "whatever is on port 25 of this host is not this relay"},
-		{"127.0.0.1:25", "554 5.4.6", "it is"},
-		{"[::]:25", "554 5.4.6", "all addresses: the loopback too"},
-		{"127.0.0.2:25", "<nil>", "another address of the loopback"},
+		{"127.0.0.1:2500", "<nil>", "whatever is on port 26 of this host is not this relay"},
+		{"127.0.0.1:26", "554 5.4.6", "it is"},
+		{"[::]:26", "554 5.4.6", "all addresses: the loopback too"},
+		{"127.0.0.2:26", "<nil>", "another address of the loopback"},
 	}
 	for _, tt := range tests {
 		r := newTestRouter(t, s, func(o *Options) {
-			o.Listening = []netip.AddrPort{netip.MustParseAddrPort(tt.listening)}
+			o.Port, o.Listening = 26, []netip.AddrPort{netip.MustParseAddrPort(tt.listening)}
 		})
 		_, err := r.Plan(t.Context(), mxRoute(t), mail.MustParseDomain("d.test"))
 		if got := replyText(err); got != tt.reply {
 			t.Errorf("listening on %s: %s, want %s: %s", tt.listening, got, tt.reply, tt.why)
+		}
+	}
+}
+
+// TestLoopbackInDNS: nobody's DNS leads to the mail server beside this relay, which
+// may trust who comes from its own machine.
+func TestLoopbackInDNS(t *testing.T) {
+	s := dnstest.Start(t, dnstest.Zone{
+		"evil.test": {"MX 10 me.test"}, "me.test": {"A 127.0.0.1", "AAAA ::1"}, "implicit.test": {"A 127.0.0.2"},
+		"mixed.test": {"MX 10 both.test"}, "both.test": {"A 127.0.0.1", "A 192.0.2.1"}, "mapped.test": {"AAAA ::ffff:127.0.0.1"},
+	})
+	r := newTestRouter(t, s, nil)
+	for _, row := range []struct{ domain, want, why string }{
+		{"evil.test", "550 5.4.4", "its MX is this machine"},
+		{"implicit.test", "550 5.1.2", "so is the domain itself"},
+		{"mixed.test", "both.test/10 192.0.2.1", "another address is left"},
+		{"mapped.test", "550 5.1.2", "an IPv4 address in IPv6"},
+		{"localhost", "localhost/0 ::1 127.0.0.1", "that name means this machine, and no DNS is asked"},
+	} {
+		plan, err := r.Plan(t.Context(), mxRoute(t), mail.MustParseDomain(row.domain))
+		got := replyText(err)
+		if err == nil {
+			got = strings.Join(hopsText(plan.Hops), ", ")
+		}
+		if got != row.want {
+			t.Errorf("%s: %s, want %s: %s", row.domain, got, row.want, row.why)
 		}
 	}
 }
