@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/queue/spool"
 	"github.com/postrider/postrider/relay/admin"
 )
@@ -62,6 +63,8 @@ func exitCode(err error) int {
 	case errors.As(err, &faults):
 		return exitConfig
 	case errors.As(err, &data):
+		return exitData
+	case errors.Is(err, queue.ErrDamaged):
 		return exitData
 	case errors.As(err, &locked):
 		return exitTemporary

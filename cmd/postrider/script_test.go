@@ -1,13 +1,16 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/smtp"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +42,8 @@ func TestScripts(t *testing.T) {
 			"setup":      setup,
 			"exits":      exits,
 			"terminate":  terminate,
+			"damage":     damageFile,
+			"sums":       sums,
 		},
 	})
 }
@@ -85,8 +90,8 @@ func waitReady(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Fatalf("no daemon at %s", ts.Getenv("SUBMISSION"))
 }
 
-// submit USER PASSWORD FROM TO sends a message to the daemon; ! submit expects a
-// refusal.
+// submit USER PASSWORD FROM TO [SIZE] sends a message to the daemon; ! submit
+// expects a refusal.
 func submit(ts *testscript.TestScript, neg bool, args []string) {
 	address := ts.Getenv("SUBMISSION")
 	host, _, _ := net.SplitHostPort(address)
@@ -94,7 +99,13 @@ func submit(ts *testscript.TestScript, neg bool, args []string) {
 	if text, err := os.ReadFile(ts.MkAbs(password)); err == nil {
 		password = strings.TrimSpace(string(text))
 	}
-	err := send(address, smtp.PlainAuth("", args[0], password, host), args[2], args[3])
+	size := 0
+	if len(args) > 4 {
+		var err error
+		size, err = strconv.Atoi(args[4])
+		ts.Check(err)
+	}
+	err := send(address, smtp.PlainAuth("", args[0], password, host), args[2], args[3], size)
 	switch {
 	case err != nil && !neg:
 		ts.Fatalf("submit: %v", err)
@@ -104,8 +115,8 @@ func submit(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // send submits one message in clear; smtp.SendMail would not take the self-signed
-// certificate.
-func send(address string, auth smtp.Auth, from, to string) error {
+// certificate. Its body has at least size octets.
+func send(address string, auth smtp.Auth, from, to string, size int) error {
 	c, err := smtp.Dial(address)
 	if err != nil {
 		return err
@@ -121,7 +132,7 @@ func send(address string, auth smtp.Auth, from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "From: %s\r\nTo: %s\r\nSubject: test\r\n\r\nbody\r\n", from, to)
+	_, err = fmt.Fprintf(w, "From: %s\r\nTo: %s\r\nSubject: test\r\n\r\nbody\r\n%s", from, to, strings.Repeat("and more of it\r\n", size/16))
 	return errors.Join(err, w.Close())
 }
 
@@ -132,4 +143,45 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
 		ts.Fatalf("%s has mode %s", args[1], got)
 	}
+}
+
+// damage cut|flip|remove PATTERN hurts the last file that matches.
+func damageFile(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("no file %s", args[1])
+	}
+	file := files[len(files)-1]
+	data, err := os.ReadFile(file)
+	ts.Check(err)
+	switch args[0] {
+	case "remove":
+		ts.Check(os.Remove(file))
+		return
+	case "cut":
+		data = data[:len(data)/2]
+	case "flip":
+		data[len(data)/10] ^= 1
+	}
+	ts.Check(os.WriteFile(file, data, 0o600))
+}
+
+// sums FILE DIR writes names, sizes and sums of all files below DIR
+// into FILE.
+func sums(ts *testscript.TestScript, _ bool, args []string) {
+	var out strings.Builder
+	err := filepath.WalkDir(ts.MkAbs(args[1]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&out, "%s %d %x\n", path, len(data), sha256.Sum256(data))
+		return nil
+	})
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(out.String()), 0o600))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -23,11 +24,14 @@ type damage struct {
 	ID      string `json:"id,omitempty"`
 	Where   string `json:"where"`
 	What    string `json:"what"`
+	From    string `json:"from,omitempty"`
+	To      string `json:"to,omitempty"`
 	MovedTo string `json:"moved_to,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
 }
 
 // errDamaged is the end of a verification that found something.
-var errDamaged = errors.New("the queue is damaged; what is listed above can't be delivered")
+var errDamaged = errors.New("the queue is damaged, see above")
 
 // Run has the daemon read everything, or does it itself if none runs.
 func (c queueVerify) Run(p *program) error {
@@ -36,15 +40,14 @@ func (c queueVerify) Run(p *program) error {
 	report := func(d queue.Damage) error {
 		found++
 		progress.clear()
-		line := damage{Where: d.Where, What: d.What, MovedTo: d.MovedTo}
+		line := damage{Where: d.Where, What: d.What, From: d.From, To: d.To, MovedTo: d.MovedTo, Remedy: d.Remedy}
 		if !d.Message.IsZero() {
 			line.ID = d.Message.String()
 		}
 		if c.JSON {
 			return newEncoder(p.stdout).Encode(line)
 		}
-		_, err := fmt.Fprintln(p.stdout, printable(fmt.Sprintf("%s %s: %s %s", line.ID, line.Where, line.What, line.MovedTo)))
-		return err
+		return line.print(p.stdout)
 	}
 	err := p.ask(func(ctx context.Context, client *admin.Client) error {
 		for d, err := range client.Verify(ctx, progress.show) {
@@ -72,7 +75,25 @@ func (c queueVerify) Run(p *program) error {
 	return err
 }
 
-// verifyOffline opens the spool of a relay that does not run. It makes none.
+// print writes a fault as people read it.
+func (d *damage) print(out io.Writer) error {
+	text := d.Where + ": " + d.What
+	if d.ID != "" {
+		text = d.ID + " " + text
+	}
+	_, err := fmt.Fprintln(out, printable(text))
+	for _, more := range []struct{ name, value string }{
+		{"from", d.From}, {"to", d.To}, {"moved to", d.MovedTo}, {"remedy", d.Remedy},
+	} {
+		if more.value != "" {
+			_, failed := fmt.Fprintln(out, "    "+more.name+": "+printable(more.value))
+			err = errors.Join(err, failed)
+		}
+	}
+	return err
+}
+
+// verifyOffline reads the spool of a relay that does not run, and changes nothing.
 func (p *program) verifyOffline(report func(queue.Damage) error, progress func(done, total int64)) error {
 	state, err := p.stateDir()
 	if err != nil {
@@ -82,14 +103,8 @@ func (p *program) verifyOffline(report func(queue.Damage) error, progress func(d
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return dataError{"there is no queue in " + state + " yet"}
 	}
-	s, err := spool.Open(dir, spool.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
 	var written error
-	for _, d := range s.Damaged() {
-		written = errors.Join(written, report(d))
-	}
-	err = s.Verify(context.Background(), func(d queue.Damage) { written = errors.Join(written, report(d)) }, progress)
-	return errors.Join(err, written, s.Close())
+	err = spool.Inspect(context.Background(), dir, spool.Options{Logger: slog.New(slog.DiscardHandler)},
+		func(d queue.Damage) { written = errors.Join(written, report(d)) }, progress)
+	return errors.Join(err, written)
 }

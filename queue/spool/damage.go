@@ -19,6 +19,7 @@ type damages struct {
 
 // What an operator can do about a message.
 const (
+	remedyRestart = "the next start of the relay makes the engine anew with what can be read; messages listed here are dead or gone then"
 	remedyTable   = "messages that nothing else names may be missing; what can be read goes on"
 	remedyRecord  = "it can't be delivered: ask its sender to send it again"
 	remedyContent = "it can't be delivered: ask its sender to send it again, and drop it with `postrider queue delete`"

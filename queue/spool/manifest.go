@@ -25,9 +25,12 @@ type UnusableError struct {
 
 // Error names the file and the way out.
 func (e *UnusableError) Error() string {
-	return fmt.Sprintf("the queue can't be opened: %s %s. Nothing was changed. Restore %s as a whole from a backup, "+
-		"or move all of it to another place to start with an empty queue; messages over 64 KiB are files in its folder %s, without their envelopes",
-		e.File, e.What, e.Dir, contentName)
+	return fmt.Sprintf("the queue can't be opened: %s %s. Nothing was changed. %s", e.File, e.What, e.remedy())
+}
+
+func (e *UnusableError) remedy() string {
+	return fmt.Sprintf("Restore %s as a whole from a backup, or move all of it to another place to start with an empty queue; "+
+		"messages over 64 KiB are files in its folder %s, without their envelopes", e.Dir, contentName)
 }
 
 // Unwrap makes it an ErrDamaged.

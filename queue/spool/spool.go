@@ -50,6 +50,8 @@ type Spool struct {
 	// renewNext that it has to make all of the engine anew, renewed that this was
 	// tried.
 	rebuildNext, renewNext, renewed atomic.Bool
+	// offline: nobody else is at work, nor may be, see Inspect.
+	offline bool
 	// keepOrphans: content files that no message names may be all that is left of
 	// one. Set while the spool is opened only.
 	keepOrphans bool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -16,17 +17,24 @@ import (
 // finds, and progress, unless it is nil, with the octets of content that it has read
 // and those there are. It changes nothing, sees the spool as it was when it began,
 // and may run beside other calls. It keeps old data from being freed until it ends,
-// and ends itself when the disk fails or the spool closes. Offline it is Open,
-// Verify, Close.
+// and ends itself when the disk fails or the spool closes. Inspect does
+// it offline.
 func (s *Spool) Verify(ctx context.Context, report func(queue.Damage), progress func(done, total int64)) error {
 	g, err := s.use()
 	if err != nil {
 		return err
 	}
 	defer s.mu.RUnlock()
+	return s.verify(ctx, g, report, progress)
+}
+
+func (s *Spool) verify(ctx context.Context, g *generation, report func(queue.Damage), progress func(done, total int64)) error {
 	snapshot := g.db.NewSnapshot()
 	defer snapshot.Close()
-	v := &verifier{going: s.going(ctx, g), s: s, g: g, r: snapshot, report: report, progress: progress, total: s.Used(), counted: make(map[counter]counts)}
+	v := &verifier{
+		going: s.going(ctx, g), s: s, g: g, r: snapshot, report: report, seen: make(map[string]bool),
+		progress: progress, total: s.Used(), counted: make(map[counter]counts),
+	}
 	checks := []check{
 		{tableMessage, v.message},
 		{tableContent, v.owned},
@@ -45,8 +53,10 @@ func (s *Spool) Verify(ctx context.Context, report func(queue.Damage), progress 
 			return err
 		}
 	}
-	v.counters()
-	return nil
+	if !v.unread {
+		v.counters() // what can't be read can't be counted
+	}
+	return v.orphans()
 }
 
 // check looks at each key of a table.
@@ -62,6 +72,8 @@ type verifier struct {
 	g      *generation
 	r      pebble.Reader
 	report func(queue.Damage)
+	seen   map[string]bool // what was reported: a message, or a file
+	unread bool            // not all tables could be read
 
 	progress    func(done, total int64)
 	done, total int64 // octets of content
@@ -85,7 +97,7 @@ func (v *verifier) pass(checks []check) error {
 			return err
 		}
 		if err != nil {
-			v.report(queue.Damage{Where: fmt.Sprintf("table %02x", c.table), What: err.Error()})
+			v.tell(queue.Damage{Where: tableNames[c.table], What: firstLine(err)})
 		}
 	}
 	return nil
@@ -95,30 +107,42 @@ func (v *verifier) scan(c check) (err error) {
 	if v.o, err = newInOrder(v.r); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, v.o.close()) }()
+	defer func() { err = errors.Join(err, otherThanDamage(v.o.close())) }()
 	if v.contents, err = newAscending(v.r, tableContent); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, v.contents.close()) }()
+	defer func() { err = errors.Join(err, otherThanDamage(v.contents.close())) }()
 	if v.files, err = newAscending(v.r, tableFile); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, v.files.close()) }()
-	it, err := v.r.NewIter(&pebble.IterOptions{LowerBound: []byte{c.table}, UpperBound: []byte{c.table + 1}})
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		if err = v.going(); err == nil {
-			err = c.fn(it.Key(), it.ValueAndErr)
+	defer func() { err = errors.Join(err, otherThanDamage(v.files.close())) }()
+	gaps, err := scanTable(v.r, c.table, func(it *pebble.Iterator) error {
+		if err := v.going(); err != nil {
+			return err
 		}
+		return c.fn(it.Key(), it.ValueAndErr)
+	})
+	for _, gap := range gaps {
+		v.unread = true
+		v.lost(c.table, gap)
 	}
-	return errors.Join(err, it.Close())
+	return err
+}
+
+// otherThanDamage drops what an iterator repeats of the damage that it has met.
+func otherThanDamage(err error) error {
+	if isDamage(err) {
+		return nil
+	}
+	return err
 }
 
 func (v *verifier) fault(id mail.ID, where, format string, args ...any) {
-	v.report(queue.Damage{Message: id, Where: where, What: fmt.Sprintf(format, args...)})
+	v.tell(queue.Damage{Message: id, Where: where, What: strings.TrimSuffix(fmt.Sprintf(format, args...), corruptionDetail)})
 }
+
+// corruptionDetail is what Pebble's errors of damage end with.
+const corruptionDetail = "\n<corruption detail carrier>"
 
 // message checks a message with its content and its deliveries, and notes their
 // places.
@@ -289,9 +313,9 @@ func (v *verifier) aside(key []byte, _ func() ([]byte, error)) error {
 	if len(key) >= 2+len(id) {
 		copy(id[:], key[2:])
 	}
-	v.report(queue.Damage{
+	v.tell(queue.Damage{
 		Message: id, Where: fmt.Sprintf("key %x", key[1:]), What: "was moved aside earlier",
-		MovedTo: fmt.Sprintf("table %02x", tableDamaged),
+		MovedTo: fmt.Sprintf("table %02x", tableDamaged), Remedy: "its sender has to send it again",
 	})
 	return nil
 }
