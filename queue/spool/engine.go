@@ -25,11 +25,13 @@ func tuning(fs vfs.FS, o Options, log *engineLog) *pebble.Options {
 		// Fixed, so that a newer Pebble doesn't make a directory that the
 		// release before can't open.
 		FormatMajorVersion: pebble.FormatValueSeparation,
-		// A quarter of the memory for each memtable, up to three of them: one
-		// that is written, one that is flushed, one to breathe. The rest is cache.
+		// A quarter of the memory for the memtable that is written, another for the
+		// one that is flushed, and for a moment a third. Half is cache: what tells
+		// where things lie must stay in it, or a million messages delivered in the
+		// order they are due read 700 KB for each.
 		MemTableSize:                uint64(o.Memory / 4),
 		MemTableStopWritesThreshold: 3,
-		CacheSize:                   o.Memory / 4,
+		CacheSize:                   o.Memory / 2,
 		MaxOpenFiles:                256,
 		// Few destinations have many dead entries each; compacting early keeps
 		// scans of the schedule short. Writes stop late: a queue that refuses
