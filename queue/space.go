@@ -77,14 +77,11 @@ func (s *space) room(more int64) error {
 	if limits.MaxBytes > 0 && used > int64(limits.MaxBytes) {
 		return errFull.Because(errors.New("queue.max_bytes is reached"))
 	}
-	if limits.MinFree <= 0 {
-		return nil
-	}
 	free, err := s.freeNow()
 	if err != nil {
-		return errLocal.Because(err)
+		return refuse(err)
 	}
-	if int64(min(free, math.MaxInt64))-s.taken.Load()-more < int64(limits.MinFree) {
+	if limits.MinFree > 0 && int64(min(free, math.MaxInt64))-s.taken.Load()-more < int64(limits.MinFree) {
 		return errFull.Because(errors.New("less than queue.min_free is free on the disk"))
 	}
 	return nil

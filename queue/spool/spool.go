@@ -157,12 +157,16 @@ func (g *generation) syncLog() error {
 }
 
 // Free returns the octets that are free on the spool's disk. It is an error
-// while the disk can't be written to.
+// while the disk can't be written to, and ErrNoSpace while new messages are refused
+// since it is full.
 func (s *Spool) Free() (uint64, error) {
 	if _, err := s.use(); err != nil {
 		return 0, err
 	}
 	defer s.mu.RUnlock()
+	if err := s.reserve.check(); err != nil {
+		return 0, err
+	}
 	usage, err := s.fs.GetDiskUsage(s.dir)
 	if errors.Is(err, vfs.ErrUnsupported) {
 		return 1 << 62, nil
