@@ -22,6 +22,7 @@ const (
 func beside(ctx context.Context, b *bench) error {
 	b.next.open.Store(true)
 	return b.withQueue(ctx, func(q *queue.Queue, _ *spool.Spool) error {
+		handed := 0
 		for _, look := range []struct {
 			what string
 			do   func(context.Context) error
@@ -46,11 +47,15 @@ func beside(ctx context.Context, b *bench) error {
 			if err != nil {
 				return err
 			}
+			handed += len(took)
 			slices.Sort(took)
 			b.add(milliseconds("accepted while "+look.what+", p50", took[len(took)/2]),
 				milliseconds("accepted while "+look.what+", p99", took[len(took)*99/100]))
 		}
-		return nil
+		for int(b.next.taken.Load()) < handed && ctx.Err() == nil { // the last are on their way
+			time.Sleep(time.Millisecond)
+		}
+		return ctx.Err()
 	})
 }
 
