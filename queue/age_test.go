@@ -204,14 +204,17 @@ func TestWallClockSteps(t *testing.T) {
 		step     time.Duration
 		restarts bool // the step happens while the relay is off
 		deliver  deliverFunc
+		late     time.Duration // how much longer than its lifetime it may be kept
 	}{
-		{"a year forward, destination down", year, false, alwaysUnreachable},
-		{"a year forward, greylisted", year, false, alwaysGreylisted},
-		{"a year back, greylisted", -year, false, alwaysGreylisted},
-		{"an hour back, greylisted", -time.Hour, false, alwaysGreylisted},
-		{"off for a year, greylisted", year, true, alwaysGreylisted},
-		{"off for a year, destination down", year, true, alwaysUnreachable},
-		{"back by a year over a restart", -year, true, alwaysGreylisted},
+		{"a year forward, destination down", year, false, alwaysUnreachable, 0},
+		{"a year forward, greylisted", year, false, alwaysGreylisted, 0},
+		{"a year back, greylisted", -year, false, alwaysGreylisted, 0},
+		{"an hour back, greylisted", -time.Hour, false, alwaysGreylisted, 0},
+		{"off for a year, greylisted", year, true, alwaysGreylisted, 0},
+		{"off for a year, destination down", year, true, alwaysUnreachable, 0},
+		{"back by a year over a restart", -year, true, alwaysGreylisted, 0},
+		{"back by a day over a restart, greylisted", -24 * time.Hour, true, alwaysGreylisted, 24 * time.Hour},
+		{"back by a day over a restart, destination down", -24 * time.Hour, true, alwaysUnreachable, 24 * time.Hour},
 	}
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {
@@ -238,7 +241,7 @@ func TestWallClockSteps(t *testing.T) {
 				if seen.len() == before {
 					t.Error("not attempted for longer than any interval")
 				}
-				time.Sleep(plan.Lifetime + 30*time.Minute - 29*time.Hour)
+				time.Sleep(plan.Lifetime + test.late + 30*time.Minute - 29*time.Hour)
 				if n := r.store.count(); n != 0 {
 					t.Errorf("lives on after its lifetime, %d left", n)
 				}

@@ -6,9 +6,13 @@
 //	LOCK      held (fcntl) as long as a process has the spool open
 //	holder    who holds it, for people: pid, host, since
 //	reserve   space that is given up when the disk is full (reserve.go)
-//	db/       Pebble: envelopes, deliveries, the schedule, small contents
+//	db/       Pebble: its log (*.log), its tables (*.sst) with envelopes,
+//	          deliveries and the schedule, and the contents of 1 to 64 KiB beside
+//	          them (*.blob); which of them count, MANIFEST-* and marker.manifest.*
 //	content/  a file for each content over 64 KiB, named by the message's id
-//	damaged/  content files that were moved out of the way
+//	damaged/  what was moved out of the way: content files by their id, files and
+//	          engines behind the time of the move
+//	db.new/   an engine that is being made anew (renew.go)
 //
 // Keys are described byte by byte in key.go, values in value.go.
 //
@@ -26,6 +30,13 @@
 // removal, see journal). Open replays
 // the log, sweeps content files that no message names, and reports and moves
 // aside those that a message misses.
+//
+// Damage that Open finds costs what is damaged and no more: a log is cut where it
+// can't be read (salvage.go), an engine with damaged tables is made anew with what
+// can be read (renew.go, scan.go, hollow.go), the schedule and the counters are made
+// from the records (rebuild.go). What is lost is logged and kept aside. Only a
+// damaged manifest is refused (manifest.go). Verify and Inspect look and change
+// nothing.
 //
 // A write error below Pebble would end the process (a failed log write is
 // fatal there). Here it ends the engine's generation only: from then on nothing
