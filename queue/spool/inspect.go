@@ -35,7 +35,7 @@ func Inspect(ctx context.Context, dir string, o Options, report func(queue.Damag
 	if by, _, err := loadCounts(g.db); err == nil {
 		s.tally.reset(by)
 	}
-	return s.verify(ctx, g, report, progress)
+	return s.verify(s.going(ctx, g), g, report, progress)
 }
 
 // openInspected opens the engine to be read. What keeps it from opening is

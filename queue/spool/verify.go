@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -25,14 +26,30 @@ func (s *Spool) Verify(ctx context.Context, report func(queue.Damage), progress 
 		return err
 	}
 	defer s.mu.RUnlock()
-	return s.verify(ctx, g, report, progress)
+	return s.verify(paced(s.going(ctx, g)), g, report, progress)
 }
 
-func (s *Spool) verify(ctx context.Context, g *generation, report func(queue.Damage), progress func(done, total int64)) error {
+// workAtOnce is how long a verification beside a running queue works before it
+// rests as long: mail that comes in meanwhile goes first.
+const workAtOnce = 5 * time.Millisecond
+
+// paced makes who asks going now and then rest.
+func paced(going func() error) func() error {
+	began := time.Now()
+	return func() error {
+		if worked := time.Since(began); worked >= workAtOnce {
+			time.Sleep(worked)
+			began = time.Now()
+		}
+		return going()
+	}
+}
+
+func (s *Spool) verify(going func() error, g *generation, report func(queue.Damage), progress func(done, total int64)) error {
 	snapshot := g.db.NewSnapshot()
 	defer snapshot.Close()
 	v := &verifier{
-		going: s.going(ctx, g), s: s, g: g, r: snapshot, report: report, seen: make(map[string]bool),
+		going: going, s: s, g: g, r: snapshot, report: report, seen: make(map[string]bool),
 		progress: progress, total: s.Used(), counted: make(map[counter]counts),
 	}
 	checks := []check{
