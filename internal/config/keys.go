@@ -96,7 +96,7 @@ var describe = map[string]string{
 	"routes[].messages":               "Pace of the route: messages in a period.",
 
 	"delivery":                            "Sending in general.",
-	"delivery.port":                       "Port of MX hosts and address literals; another one is for tests and unusual networks.",
+	"delivery.port":                       "Port of MX hosts and address literals; another one is for tests and unusual networks. On 25 a loopback address in the DNS of a domain is no mail server (`localhost` itself is).",
 	"delivery.tls":                        "As `routes[].tls`, for MX delivery.",
 	"delivery.concurrency":                "Attempts at once, in all.",
 	"delivery.destination_concurrency":    "Attempts at once to one destination, once it has shown that it can take them.",
