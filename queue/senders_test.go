@@ -87,17 +87,18 @@ func TestBacklogOfARefusedSender(t *testing.T) {
 	var asked atomic.Int64
 	var mended atomic.Bool
 	inBubble(t, refuses(&asked, &mended), func(r *rig) {
+		var written atomic.Int64
+		r.store.refuse = func(c *Change) error {
+			written.Add(int64(len(c.Put)))
+			return nil
+		}
 		r.send("app@good.example", "b@y.example")
 		const backlog = 500
 		for range backlog {
 			r.send("app@bad.example", "b@y.example")
 		}
 		time.Sleep(time.Hour)
-		var written atomic.Int64
-		r.store.refuse = func(c *Change) error {
-			written.Add(int64(len(c.Put)))
-			return nil
-		}
+		written.Store(0)
 		const hours = 24
 		asked.Store(0)
 		time.Sleep(hours * time.Hour)
