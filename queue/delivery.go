@@ -13,10 +13,10 @@ import (
 type State uint8
 
 // States of deliveries and recipients. A delivery is Active until its first
-// attempt failed, then Deferred: as long as Attempts is 0, and no longer. Both are
-// in the schedule. Held, Captured and
-// Dead wait for the operator. Delivered, Bounced and Expired are ends; they occur
-// for recipients of a delivery that goes on for others.
+// attempt failed or its sender was refused, then Deferred; both are in the schedule,
+// and the lane tells which it is (Lane.State). Held, Captured and Dead wait for the
+// operator. Delivered, Bounced and Expired are ends; they occur for recipients of a
+// delivery that goes on for others.
 const (
 	Active State = iota
 	Deferred
