@@ -27,7 +27,7 @@ func (q *Queue) tellAccepted(b *born) {
 	q.recorder.Record(acceptedEvent(e, now))
 	for _, d := range b.message.Deliveries {
 		if d.State == Held || d.State == Captured {
-			q.recorder.Record(q.operatorEvent(mail.EventHeld, e, d, now))
+			q.recorder.Record(q.operatorEvent(mail.EventHeld, e, d, mail.Domain{}, now))
 		}
 	}
 }

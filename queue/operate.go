@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -9,7 +10,8 @@ import (
 
 // Retry makes what sel selects due now, dead mail too, and has destinations in
 // trouble probed at once. Held and captured mail stays where it is. It returns how
-// many deliveries it was about; so do the other commands.
+// many deliveries it was about; so do the other commands. What is retried, held or
+// released is a delivery whole: those that go the same way go together.
 func (q *Queue) Retry(ctx context.Context, sel Selector) (int, error) {
 	return q.operate(ctx, sel, wishRetry)
 }
@@ -24,24 +26,26 @@ func (q *Queue) Release(ctx context.Context, sel Selector) (int, error) {
 	return q.operate(ctx, sel, wishRelease)
 }
 
-// Delete drops what sel selects. Nobody is told.
+// Delete drops what sel selects; of a delivery to several domains, only the
+// recipients in sel.ToDomain if there is one. Nobody is told.
 func (q *Queue) Delete(ctx context.Context, sel Selector) (int, error) {
 	return q.operate(ctx, sel, wishDelete)
 }
 
-// Bounce gives up what sel selects and tells the senders. What has no sender to
-// tell stays.
+// Bounce gives up what sel selects, recipients as Delete does, and tells the senders.
+// What has no sender to tell stays.
 func (q *Queue) Bounce(ctx context.Context, sel Selector) (int, error) {
 	return q.operate(ctx, sel, wishBounce)
 }
 
 // operate does w to what sel selects, page by page, each page in one synced
 // commit. What is being attempted has it done when the attempt has been settled.
-func (q *Queue) operate(ctx context.Context, sel Selector, w wish) (count int, err error) {
+func (q *Queue) operate(ctx context.Context, sel Selector, do deed) (count int, err error) {
 	if !sel.selective() {
 		return 0, ErrUnselective
 	}
-	if w == wishRetry {
+	w := wish{deed: do, domain: sel.ToDomain}
+	if do == wishRetry {
 		q.sched.probeSelected(&sel)
 	}
 	var after DeliveryKey
@@ -72,7 +76,7 @@ func (q *Queue) operatePage(page []found, w wish) (int, error) {
 		if s := q.changeOne(f.envelope, f.delivery, w, change); s != nil {
 			all = append(all, s)
 		}
-		if w == wishRetry {
+		if w.deed == wishRetry {
 			q.sched.probe(f.delivery.Destination)
 		}
 	}
@@ -97,7 +101,7 @@ func (q *Queue) grant(t *settlement) {
 
 // suits reports whether there is anything to do about d.
 func (w wish) suits(d *Delivery, e *mail.Envelope) bool {
-	switch w {
+	switch w.deed {
 	case wishRetry:
 		return d.scheduled() || d.State == Dead
 	case wishHold:
@@ -105,9 +109,11 @@ func (w wish) suits(d *Delivery, e *mail.Envelope) bool {
 	case wishRelease:
 		return d.State == Held || d.State == Captured
 	case wishBounce:
-		return !e.From.IsNull()
+		if e.From.IsNull() {
+			return false
+		}
 	}
-	return true
+	return w.domain.IsZero() || d.waitsFor(e, w.domain)
 }
 
 // byOperator is what the sender reads about mail an operator returned.
@@ -122,7 +128,7 @@ func (q *Queue) fulfil(w wish, e *mail.Envelope, d *Delivery) *settlement {
 	now := q.clock.now()
 	n := d.clone()
 	s := &settlement{envelope: e, old: d, new: n}
-	switch w {
+	switch w.deed {
 	case wishRetry:
 		if d.scheduled() && !d.Due.After(now) {
 			return nil
@@ -130,24 +136,35 @@ func (q *Queue) fulfil(w wish, e *mail.Envelope, d *Delivery) *settlement {
 		n.reschedule(now)
 	case wishHold:
 		n.State = Held
-		s.events = []mail.Event{q.operatorEvent(mail.EventHeld, e, d, now)}
+		s.events = []mail.Event{q.operatorEvent(mail.EventHeld, e, d, mail.Domain{}, now)}
 	case wishRelease:
 		n.reschedule(now)
-		s.events = []mail.Event{q.operatorEvent(mail.EventReleased, e, d, now)}
+		s.events = []mail.Event{q.operatorEvent(mail.EventReleased, e, d, mail.Domain{}, now)}
 	case wishDelete:
-		s.new = nil
-		s.events = []mail.Event{q.operatorEvent(mail.EventDeleted, e, d, now)}
+		s.events = []mail.Event{q.operatorEvent(mail.EventDeleted, e, d, w.domain, now)}
+		n.Recipients = slices.DeleteFunc(n.Recipients, func(r RecipientState) bool { return r.waits(e, w.domain) })
+		s.goOn()
 	case wishBounce:
-		s.new = nil
 		for i := range n.Recipients {
-			if r := &n.Recipients[i]; !r.State.Final() {
+			if r := &n.Recipients[i]; r.waits(e, w.domain) {
 				r.State, r.Reply, r.Host, r.Reason, r.At = Bounced, byOperator, "", "", now
 			}
 		}
 		q.tell(s, n, &mail.Event{}, n.Attempts, now, now)
 		q.reportFailures(s, n, n.Attempts, now)
+		s.goOn()
 	}
 	return s
+}
+
+// goOn ends the delivery if nobody waits any more.
+func (s *settlement) goOn() {
+	switch {
+	case !s.new.waitsFor(s.envelope, mail.Domain{}):
+		s.new = nil
+	case len(s.new.pending()) == 0:
+		s.new.State = Dead
+	}
 }
 
 // reschedule makes d due now, and pending again what was dead.
@@ -163,11 +180,12 @@ func (d *Delivery) reschedule(now time.Time) {
 	}
 }
 
-// operatorEvent tells of what was done to all pending recipients of d.
-func (q *Queue) operatorEvent(kind mail.EventKind, e *mail.Envelope, d *Delivery, now time.Time) mail.Event {
+// operatorEvent tells of what was done to the recipients of d that wait, in domain
+// if that is given.
+func (q *Queue) operatorEvent(kind mail.EventKind, e *mail.Envelope, d *Delivery, domain mail.Domain, now time.Time) mail.Event {
 	ev := q.eventOf(kind, e, d, now)
 	for i := range d.Recipients {
-		if r := &d.Recipients[i]; !r.State.Final() {
+		if r := &d.Recipients[i]; r.waits(e, domain) {
 			ev.To = append(ev.To, e.Recipients[r.Index].Address)
 		}
 	}

@@ -88,6 +88,67 @@ func TestOperatorCommands(t *testing.T) {
 	}
 }
 
+// Of a delivery that goes to several domains by one smarthost, delete and bounce
+// take the recipients they were asked for and no others, also when that has to
+// wait for an attempt; what moves a delivery in time moves it whole.
+func TestByDomainOnASmarthost(t *testing.T) {
+	ctx := context.Background()
+	typo := Selector{ToDomain: mail.MustParseDomain("typo.example")}
+	tests := []struct {
+		why            string
+		do             func(*rig, Selector) (int, error)
+		event          mail.EventKind
+		to             string // whom the event is about
+		left           string
+		reports        int
+		duringAttempts bool
+	}{
+		{"delete", func(r *rig, s Selector) (int, error) { return r.Delete(ctx, s) }, mail.EventDeleted, "[a@typo.example b@typo.example]", "c@y.example:deferred ", 0, false},
+		{"bounce", func(r *rig, s Selector) (int, error) { return r.Bounce(ctx, s) }, mail.EventBounced, "[a@typo.example b@typo.example]", "a@typo.example:bounced c@y.example:deferred b@typo.example:bounced ", 1, false},
+		{"delete while it is attempted", func(r *rig, s Selector) (int, error) { return r.Delete(ctx, s) }, mail.EventDeleted, "[a@typo.example b@typo.example]", "c@y.example:deferred ", 0, true},
+		{"bounce while it is attempted", func(r *rig, s Selector) (int, error) { return r.Bounce(ctx, s) }, mail.EventBounced, "[a@typo.example b@typo.example]", "a@typo.example:bounced c@y.example:deferred b@typo.example:bounced ", 1, true},
+		{"hold", func(r *rig, s Selector) (int, error) { return r.Hold(ctx, s) }, mail.EventHeld, "[a@typo.example c@y.example b@typo.example]", "a@typo.example:held c@y.example:held b@typo.example:held ", 0, false},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			var got reports
+			inBubble(t, got.deliver(func(_ context.Context, a *Attempt) Outcome {
+				time.Sleep(time.Second)
+				return all(a, greylist)
+			}), func(r *rig) {
+				r.send("s@x.example", "a@typo.example", "c@y.example", "b@typo.example")
+				if !test.duringAttempts {
+					time.Sleep(time.Minute)
+				}
+				synctest.Wait()
+				if n, err := test.do(r, typo); n != 1 || err != nil {
+					t.Errorf("%d, %v", n, err)
+				}
+				time.Sleep(2 * time.Second)
+				if e := r.log.of(test.event); len(e) != 1 || fmt.Sprint(e[0].To) != test.to {
+					t.Errorf("events %v, want one about %s", e, test.to)
+				}
+				entries, _, err := r.List(ctx, Selector{}, DeliveryKey{}, 10)
+				if err != nil || len(entries) != 1 {
+					t.Fatalf("%d deliveries left, %v", len(entries), err)
+				}
+				left := ""
+				for _, to := range entries[0].To {
+					left += fmt.Sprintf("%s:%s ", to.Address, to.State)
+				}
+				if left != test.left || got.len() != test.reports {
+					t.Errorf("left %s with %d reports, want %s with %d", left, got.len(), test.left, test.reports)
+				}
+				if entries, _, _ := r.List(ctx, typo, DeliveryKey{}, 10); len(entries) > 0 && test.event != mail.EventHeld {
+					t.Error("still listed as mail to the domain")
+				}
+			}, func(o *Options) {
+				o.Router = mxRouter{map[string]string{"y.example": "smart", "typo.example": "smart"}}
+			})
+		})
+	}
+}
+
 func TestChangingEverythingTakesAll(t *testing.T) {
 	inBubble(t, alwaysGreylisted, func(r *rig) {
 		r.send("a@x.example", "b@y.example")

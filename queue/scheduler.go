@@ -3,6 +3,8 @@ package queue
 import (
 	"sync"
 	"time"
+
+	"github.com/postrider/postrider/internal/mail"
 )
 
 // scheduler decides which delivery starts next. It holds one hop for each
@@ -35,11 +37,21 @@ type scheduler struct {
 
 // wish is what an operator asked for while an attempt ran. It is granted
 // when the attempt is settled, as far as there is anything left.
-type wish uint8
+type wish struct {
+	deed deed
+	// domain, if it is given, is that of the recipients it is about. Only
+	// wishDelete and wishBounce divide a delivery.
+	domain mail.Domain
+}
+
+// noWish is noted where nobody asked for anything.
+var noWish wish
+
+// deed is what an operator can have done with a delivery.
+type deed uint8
 
 const (
-	noWish wish = iota
-	wishRetry
+	wishRetry deed = iota + 1
 	wishHold
 	wishRelease
 	wishDelete

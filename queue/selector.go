@@ -13,7 +13,7 @@ import (
 // condition that is given.
 type Selector struct {
 	IDs       []mail.ID
-	ToDomain  mail.Domain   // of any recipient
+	ToDomain  mail.Domain   // of any recipient that waits
 	From      *mail.Path    // the null path selects reports
 	Route     string        // a route's name, or a destination as Destination.String writes it
 	OlderThan time.Duration // since arrival, by the wall clock
@@ -36,9 +36,17 @@ func (s *Selector) selective() bool {
 func (s *Selector) matches(e *mail.Envelope, d *Delivery, now time.Time) bool {
 	return s.matchesMessage(e, now) &&
 		s.matchesState(d.State) && s.matchesRoute(d.Destination) &&
-		(s.ToDomain.IsZero() || slices.ContainsFunc(d.Recipients, func(r RecipientState) bool {
-			return e.Recipients[r.Index].Address.Domain == s.ToDomain
-		}))
+		(s.ToDomain.IsZero() || d.waitsFor(e, s.ToDomain))
+}
+
+// waitsFor reports whether any recipient of d waits that is in domain, or anywhere
+// if that is zero.
+func (d *Delivery) waitsFor(e *mail.Envelope, domain mail.Domain) bool {
+	return slices.ContainsFunc(d.Recipients, func(r RecipientState) bool { return r.waits(e, domain) })
+}
+
+func (r *RecipientState) waits(e *mail.Envelope, domain mail.Domain) bool {
+	return !r.State.Final() && (domain.IsZero() || e.Recipients[r.Index].Address.Domain == domain)
 }
 
 func (s *Selector) matchesState(st State) bool {

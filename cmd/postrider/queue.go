@@ -15,10 +15,10 @@ type queueCommands struct {
 	List    queueList    `cmd:"" help:"List deliveries, the oldest first: one for each destination of a message."`
 	Show    queueShow    `cmd:"" help:"Show a message, what is still to be done about it, or its content."`
 	Retry   queueRetry   `cmd:"" help:"Try again now, dead mail too, and probe suspended routes at once."`
-	Hold    queueHold    `cmd:"" help:"Keep mail in the queue until it is released."`
+	Hold    queueHold    `cmd:"" help:"Keep mail in the queue until it is released: all recipients that go the same way."`
 	Release queueRelease `cmd:"" help:"Let held and captured mail go."`
-	Delete  queueDelete  `cmd:"" help:"Drop mail. Nobody is told."`
-	Bounce  queueBounce  `cmd:"" help:"Give mail up and tell its senders."`
+	Delete  queueDelete  `cmd:"" help:"Drop mail, with --to-domain for those recipients alone. Nobody is told."`
+	Bounce  queueBounce  `cmd:"" help:"Give mail up, with --to-domain for those recipients alone, and tell its senders."`
 	Rule    ruleCommands `cmd:"" help:"Rules by which new mail is held."`
 	Stats   queueStats   `cmd:"" help:"Count what waits: destinations down, ages across."`
 	Verify  queueVerify  `cmd:"" help:"Read all that is stored and report what is damaged, with or without a running daemon."`
@@ -26,8 +26,8 @@ type queueCommands struct {
 
 // selection are the flags that say which deliveries a command is about.
 type selection struct {
-	IDs       []string `arg:"" optional:"" name:"id" help:"Queue ids."`
-	ToDomain  string   `placeholder:"DOMAIN" help:"Mail to this domain."`
+	IDs       []string `arg:"" optional:"" name:"id" help:"Queue ids: messages, to all their destinations."`
+	ToDomain  string   `placeholder:"DOMAIN" help:"Mail that waits for recipients in this domain."`
 	From      string   `placeholder:"ADDRESS" help:"Mail from this reverse-path; <> for reports."`
 	Route     string   `placeholder:"ROUTE" help:"Mail on this route, or to this destination (ROUTE/DOMAIN)."`
 	OlderThan string   `placeholder:"DURATION" help:"Mail that arrived longer ago: 30m, 4h, 2d."`
