@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +23,9 @@ const lastWords = 2 * time.Second
 
 // Faults of a conversation; the connection is of no further use.
 var (
-	errClosing   = errors.New("host closes the session")
+	errClosing = errors.New("host closes the session")
+	// errOutOfStep: the host has answered something that was not asked, so that none
+	// of its replies may mean what it seems to.
 	errOutOfStep = errors.New("reply does not fit its command")
 )
 
@@ -81,6 +84,9 @@ func (x *exchange) converse(start *time.Time) error {
 		if err := x.sync(start); err != nil {
 			return err
 		}
+		if err := x.inStep(); err != nil {
+			return err
+		}
 		if x.accepted == 0 {
 			s.reset = x.begun()
 			return nil
@@ -126,7 +132,10 @@ func (x *exchange) command(line []byte) error {
 	if x.pipelines() && x.awaited < window {
 		return nil
 	}
-	return x.replies()
+	if err := x.replies(); err != nil {
+		return err
+	}
+	return x.inStep()
 }
 
 // pipelines reports whether commands are sent before the replies to those before
@@ -150,6 +159,15 @@ func (x *exchange) replies() error {
 		return x.explain(err)
 	}
 	return x.read(x.timeouts.Mail, x.timeouts.Recipient)
+}
+
+// inStep returns errOutOfStep if the host has said more than it was asked, once
+// everything that was asked has been answered.
+func (x *exchange) inStep() error {
+	if x.s.surplus() {
+		return errOutOfStep
+	}
+	return nil
 }
 
 func (x *exchange) read(forMail, forRcpt time.Duration) error {
@@ -204,14 +222,13 @@ func (x *exchange) chunk(start *time.Time) error {
 	if err != nil {
 		return err
 	}
-	x.conclude(reply)
 	if x.accepted == 0 {
 		// The host has refused a chunk. Whether it skipped it as it must can't be
 		// seen in time for a next transaction.
 		s.over = true
 	}
 	s.proven = s.proven || reply.Positive()
-	return closingReply(reply)
+	return x.end(reply, ahead)
 }
 
 // data sends DATA, together with commands that have not been sent yet, and the
@@ -228,12 +245,12 @@ func (x *exchange) data(start *time.Time) error {
 	if err != nil {
 		return err
 	}
+	if reply.Code < 400 && reply.Code != 354 || s.surplus() {
+		return errOutOfStep
+	}
 	if reply.Code != 354 {
 		x.conclude(reply)
 		s.reset = x.begun()
-		if reply.Code < 400 {
-			return errOutOfStep
-		}
 		return closingReply(reply)
 	}
 	if x.accepted == 0 {
@@ -254,13 +271,29 @@ func (x *exchange) data(start *time.Time) error {
 	if reply, err = s.wire.reply(x.timeouts.DataEnd); err != nil {
 		return err
 	}
-	x.conclude(reply)
-	return closingReply(reply)
+	return x.end(reply, false)
 }
 
-// conclude notes the reply to the content, unless nobody was to receive it.
+// end is for the last reply. If the host goes on to say the opposite, one of its
+// replies belongs to none of our commands, and nobody can tell which. ahead says
+// that the replies to MAIL and RCPT have come together with this one: then it is
+// enough that they differ.
+func (x *exchange) end(r mail.Reply, ahead bool) error {
+	if x.accepted > 0 && x.s.surplus() {
+		x.s.over = true
+		refusal := func(a mail.Reply) bool { return !a.Positive() }
+		if x.s.contradicts(r) || ahead && slices.ContainsFunc(x.answers, refusal) {
+			return errOutOfStep
+		}
+	}
+	x.conclude(r)
+	return closingReply(r)
+}
+
+// conclude notes the reply to the content, unless nobody was to receive it. What is
+// said before the content has left can only be a refusal.
 func (x *exchange) conclude(r mail.Reply) {
-	if x.accepted > 0 {
+	if x.accepted > 0 && (x.sent || r.Code >= 400) {
 		x.final = r
 	}
 }

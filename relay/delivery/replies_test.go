@@ -19,6 +19,9 @@ var say = smtptest.Say
 // shut closes the connection without a word.
 var shut = smtptest.Do(smtptest.Action{Close: true})
 
+// twice answers once more than it was asked.
+var twice = say("250 ok\n250 ok")
+
 // TestReplies has one row for each row of docs/replies.md and stage that can
 // be seen from outside: what becomes of two recipients when the first of two hosts
 // answers like that.
@@ -73,6 +76,13 @@ func TestReplies(t *testing.T) {
 		{"354_though_nobody_is_accepted", on{smtptest.Rcpt: say("450 later"), smtptest.Data: say("354 go on")}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.NoFault},
 		{"disconnect_at_rcpt", on{smtptest.Rcpt: shut}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.Throttled},
 
+		{"surplus_at_mail", on{smtptest.Mail: twice}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.NoFault},
+		{"surplus_at_rcpt", on{smtptest.Rcpt: twice}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.NoFault},
+		{"surplus_at_data", on{smtptest.Data: say("354 go on\n250 ok")}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.NoFault},
+		{"surplus_after_data", on{smtptest.Content: twice}, false, []queue.Verdict{ok, ok}, []queue.Verdict{ok, ok}, queue.NoFault},
+		{"other_surplus_after_data", on{smtptest.Content: say("250 ok\n550 spam")}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.NoFault},
+
+		{"250_at_data", on{smtptest.Data: say("250 ok")}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.NoFault},
 		{"451_at_data", on{smtptest.Data: say("451 4.3.0 no")}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.NoFault},
 		{"554_at_data", on{smtptest.Data: say("554 5.5.1 no")}, false, []queue.Verdict{bou, bou}, []queue.Verdict{bou, bou}, queue.NoFault},
 		{"421_at_data", on{smtptest.Data: say("421 closing")}, false, []queue.Verdict{def, def}, []queue.Verdict{def, def}, queue.Throttled},

@@ -5,10 +5,12 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/smtptest"
 	"github.com/postrider/postrider/queue"
 )
 
@@ -94,6 +96,47 @@ func TestRefusedInTheMiddle(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSurplusInAnEagerFlight: where content leaves with the commands before it, a
+// reply too many is not taken for the one to the content.
+func TestSurplusInAnEagerFlight(t *testing.T) {
+	const taken, deferred = queue.Success, queue.Defer
+	surplus, usual := smtptest.Action{Reply: "250 ok\n250 ok"}, smtptest.Action{}
+	refused := smtptest.Action{Reply: "550 no"}
+	for why, row := range map[string]struct {
+		on   on
+		want queue.Verdict // for both recipients of the second message
+	}{
+		"all is well":                 {on{smtptest.Rcpt: smtptest.InTurn(usual, surplus)}, taken},
+		"the content was refused":     {on{smtptest.Rcpt: smtptest.InTurn(usual, surplus), smtptest.Content: smtptest.InTurn(usual, refused)}, deferred},
+		"one of them was refused":     {on{smtptest.Rcpt: smtptest.InTurn(usual, surplus, refused)}, deferred},
+		"surplus before the first":    {on{smtptest.Mail: smtptest.InTurn(usual, surplus), smtptest.Rcpt: smtptest.InTurn(usual, usual, refused)}, deferred},
+		"the host is talkative after": {on{smtptest.Content: smtptest.InTurn(usual, surplus)}, taken},
+	} {
+		t.Run(why, func(t *testing.T) {
+			p := peer(t, row.on, modern...)
+			r := mx(hop("mx.example.net", p.Addr()))
+			c := courier(t, r, Timeouts{})
+			if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != taken {
+				t.Fatalf("first: %+v", o)
+			}
+			o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net", "2@example.net")))
+			if got := verdicts(o); !slices.Equal(got, []queue.Verdict{row.want, row.want}) {
+				t.Errorf("verdicts %v, want %v: %+v", got, row.want, o)
+			}
+			if doubt := o.InDoubt != ""; doubt != (row.want == deferred) {
+				t.Errorf("in doubt: %q", o.InDoubt)
+			}
+			if n := p.Steps(smtptest.Connect); n != 1 {
+				t.Errorf("%d sessions before the third message", n)
+			}
+			c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+			if n := p.Steps(smtptest.Connect); n != 2 {
+				t.Errorf("%d sessions: the one that is out of step was used again", n)
+			}
+		})
 	}
 }
 

@@ -66,6 +66,10 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 		t.malformed(x, sit)
 		return true
 	}
+	if x.astray() {
+		t.astray(x)
+		return true
+	}
 	var first mail.Reply
 	if len(x.answers) > 0 {
 		first = x.answers[0]
@@ -93,6 +97,23 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 		t.content(x, sit, accepted)
 	}
 	return true
+}
+
+// astray reports whether the host's replies can't be told to belong to our commands.
+func (x *exchange) astray() bool {
+	return errors.Is(x.lost, errOutOfStep) && len(x.answers) > 0
+}
+
+// astray defers everyone: neither a delivery nor a refusal was surely meant.
+func (t *attempt) astray(x *exchange) {
+	if x.unanswered() {
+		t.doubtful(x, t.todo)
+		return
+	}
+	f := failure{x.s.host, silent(atData), mail.Reply{}, x.reason(atData, mail.Reply{})}
+	t.blame(f)
+	t.everyone(f.result())
+	t.notAgain(f)
 }
 
 // malformed bounces content that can't be sent. Whom the host has refused for

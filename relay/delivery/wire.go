@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,6 +113,18 @@ func (w *wire) line(waiting *bool, d time.Duration) ([]byte, error) {
 
 // buffered reports whether the peer has said more than was asked for.
 func (w *wire) buffered() bool { return w.r < w.w }
+
+// surplus reports whether that is something else than 421, which a host may say at
+// any time (RFC 5321 3.8) and which is read in its turn.
+func (w *wire) surplus() bool {
+	return w.buffered() && !bytes.HasPrefix(w.in[w.r:w.w], []byte("421"))
+}
+
+// contradicts reports whether the surplus is a reply of another sort than r.
+func (w *wire) contradicts(r mail.Reply) bool {
+	sort := w.in[w.r]
+	return strings.IndexByte("245", sort) >= 0 && sort != '0'+byte(r.Code/100)
+}
 
 // put appends to what is to be sent, sending what there is no room for.
 func (w *wire) put(s string) error {
