@@ -80,6 +80,35 @@ func TestBodyArrivesAsItWasSent(t *testing.T) {
 	}
 }
 
+// TestChunksEndInTheHeader: what BDAT ends inside of a field is a field all the
+// same, and nothing of ours becomes part of it.
+func TestChunksEndInTheHeader(t *testing.T) {
+	for _, row := range []struct{ why, content, header string }{
+		{"in Subject", "From: a@example.com\r\nSubject: hi", "From: a@example.com\r\nSubject: hi\r\nDate: "},
+		{"in From", "Subject: hi\r\nFrom: a@example.com", "Subject: hi\r\nFrom: a@example.com\r\nDate: "},
+		{"in a continuation", "From: a@example.com\r\nSubject: hi\r\n you", "Subject: hi\r\n you\r\nDate: "},
+		{"in Bcc", "From: a@example.com\r\nBcc: secret@example.net", "From: a@example.com\r\nDate: "},
+		{"where no colon has come", "From: a@example.com\r\nhello", "\r\n\r\nhello\r\n"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			b := start(t, nil)
+			c := b.dial(t)
+			c.login()
+			c.do("MAIL FROM:<a@example.com>", "250 ")
+			c.do("RCPT TO:<b@example.net>", "250 ")
+			c.send(bdat(row.content, true))
+			c.want("250 2.0.0 queued")
+			m := b.queue.all()[0]
+			if !strings.Contains(m.content, row.header) || strings.Contains(m.content, "secret") {
+				t.Errorf("got %q, want %q in it", m.content, row.header)
+			}
+			if len(b.judge.from) != 1 || b.judge.from[0].String() != "a@example.com" {
+				t.Errorf("judged by %v", b.judge.from)
+			}
+		})
+	}
+}
+
 // TestDataSplitAnywhere writes one message in two parts, split at every place.
 func TestDataSplitAnywhere(t *testing.T) {
 	b := start(t, nil)

@@ -72,15 +72,11 @@ func (h *header) line(line []byte, next int) {
 	h.at = next
 }
 
-// end says that the message has no more. A last line without an end is looked
-// at like any other.
+// cut reports whether the header has a last line without an end.
+func (h *header) cut() bool { return h.at < len(h.buf) }
+
+// end says that the message has no more. All its lines have their ends.
 func (h *header) end() {
-	if h.done {
-		return
-	}
-	if rest := h.buf[h.at:]; len(rest) > 0 {
-		h.line(rest, len(h.buf))
-	}
 	if !h.done {
 		h.finish(len(h.buf), false)
 	}

@@ -123,6 +123,9 @@ func (k *intake) finish() (mail.ID, error) {
 			k.refuse(errBareNewline)
 		}
 	}
+	if k.refused == nil && k.header != nil && k.header.cut() {
+		k.pass(crlf) // what we add is not to become part of a field
+	}
 	if k.refused == nil && k.header != nil {
 		k.header.end()
 		k.checkHeader()
