@@ -117,7 +117,7 @@ func (p *Policy) Recipient(id *mail.Identity, _ mail.Path, rcpt mail.Address, ac
 // or none at all where the rule gives only some (550 5.7.1), and what is over a
 // limit. What it lets through it counts, once, however many recipients there
 // are; of several sessions that reach for the last message one gets it.
-func (p *Policy) Message(id *mail.Identity, e *mail.Envelope, from []mail.Address) (Verdict, error) {
+func (p *Policy) Message(id *mail.Identity, size int64, from []mail.Address) (Verdict, error) {
 	r := p.find(id)
 	if r.senders != nil && len(from) == 0 {
 		return Verdict{}, mail.Errorf(550, mail.EnhancedCode{5, 7, 1},
@@ -128,17 +128,17 @@ func (p *Policy) Message(id *mail.Identity, e *mail.Envelope, from []mail.Addres
 			return Verdict{}, r.refuseSender("header From", a)
 		}
 	}
-	if err := r.checkSize(e.Size); err != nil {
+	if err := r.checkSize(size); err != nil {
 		return Verdict{}, err
 	}
 	if !r.counts() {
 		return r.verdict, nil
 	}
 	key := counterKey{r.name, id.Name}
-	if err := r.exhausted(p.counters.take(key, r.messages, r.bytes, e.Size)); err != nil {
+	if err := r.exhausted(p.counters.take(key, r.messages, r.bytes, size)); err != nil {
 		return Verdict{}, err
 	}
-	v, size := r.verdict, e.Size
+	v := r.verdict
 	v.Undo = func() { p.counters.giveBack(key, r.messages, r.bytes, size) }
 	return v, nil
 }

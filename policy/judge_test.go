@@ -101,7 +101,7 @@ func TestSenders(t *testing.T) {
 		if row.from == "" {
 			continue
 		}
-		_, err := p.Message(id, &mail.Envelope{}, []mail.Address{mail.MustParseAddress(row.from)})
+		_, err := p.Message(id, 0, []mail.Address{mail.MustParseAddress(row.from)})
 		says(t, row.reason+" (header From)", err, strings.Replace(row.want, "sender", "header From", 1))
 	}
 }
@@ -127,7 +127,7 @@ func TestHeaderFrom(t *testing.T) {
 		{"nor makes it long", "billing", []mail.Address{{Local: strings.Repeat("x", 1<<20)}},
 			`550 5.7.1 policy "policies[0]": header From <` + strings.Repeat("x", 256) + `> is not allowed; allowed: *@example.com`},
 	} {
-		_, err := p.Message(&mail.Identity{Name: row.user}, &mail.Envelope{}, row.from)
+		_, err := p.Message(&mail.Identity{Name: row.user}, 0, row.from)
 		says(t, row.reason, err, row.want)
 	}
 }
@@ -173,7 +173,7 @@ func TestSizes(t *testing.T) {
 	} {
 		id := &mail.Identity{Name: row.user}
 		says(t, row.reason, p.Sender(id, mail.Path{}, row.size), row.want)
-		_, err := p.Message(id, &mail.Envelope{Size: row.size}, nil)
+		_, err := p.Message(id, row.size, nil)
 		says(t, row.reason, err, row.want)
 	}
 	if size, recipients := p.Limits(&mail.Identity{Name: "a"}); size != 1000 || recipients != 0 {
@@ -234,7 +234,7 @@ func TestVerdict(t *testing.T) {
 		"rewrite":  {Policy: "policies[2]", Environment: "deliver", Rewrite: config.Rewrite{ReversePath: &fixed, From: &fixed}},
 	} {
 		id := &mail.Identity{Name: user}
-		got, err := p.Message(id, &mail.Envelope{}, []mail.Address{to})
+		got, err := p.Message(id, 0, []mail.Address{to})
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v", user, got, err)
 		}
@@ -242,7 +242,7 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%s: planned %+v", user, plan)
 		}
 	}
-	open, _ := newPolicy(t, nil).Message(&mail.Identity{Name: "x"}, &mail.Envelope{}, nil)
+	open, _ := newPolicy(t, nil).Message(&mail.Identity{Name: "x"}, 0, nil)
 	if !reflect.DeepEqual(open, Verdict{Environment: "deliver"}) {
 		t.Errorf("no policies: %+v", open)
 	}
@@ -300,16 +300,16 @@ func BenchmarkJudge(b *testing.B) {
 	id := &mail.Identity{Name: "billing"}
 	from, rcpt := path(b, "invoices@example.com"), mail.MustParseAddress("customer@example.net")
 	author := []mail.Address{from.Address}
-	e := &mail.Envelope{Size: 10 << 10}
+	const size = 10 << 10
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := p.Sender(id, from, e.Size); err != nil {
+		if err := p.Sender(id, from, size); err != nil {
 			b.Fatal(err)
 		}
 		if err := p.Recipient(id, from, rcpt, 0); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := p.Message(id, e, author); err != nil {
+		if _, err := p.Message(id, size, author); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -30,10 +30,11 @@ type Judge interface {
 	// changes the header must be known by then.
 	Plan(id *mail.Identity) Verdict
 
-	// Message answers the end of the data: header From addresses as found,
-	// final size. It counts the message against the limits if it returns nil
-	// error, and says what else is to be done.
-	Message(id *mail.Identity, e *mail.Envelope, from []mail.Address) (Verdict, error)
+	// Message answers the end of the data: the octets that were received, as SIZE
+	// declares them (RFC 1870 6), and the header From addresses as found. It counts
+	// the message against the limits if it returns nil error, and says what else
+	// is to be done.
+	Message(id *mail.Identity, size int64, from []mail.Address) (Verdict, error)
 }
 
 // Verdict is what is to be done with a message that was let through.

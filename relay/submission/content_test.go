@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/policy"
 )
 
 // bdat makes a chunk with its command.
@@ -211,24 +213,41 @@ func TestChunks(t *testing.T) {
 }
 
 // TestSizeLimit: a message of exactly the limit is taken, one octet more is not.
+// What we add to its header counts for neither.
 func TestSizeLimit(t *testing.T) {
 	const limit = 2000
-	b := start(t, func(o *Options, _ *bench) { o.Limits.MaxMessageSize = limit })
-	c := b.dial(t)
-	c.login()
-	content := "Subject: x\r\n\r\n..\r\n" + strings.Repeat("y", limit-17-2) + "\r\n" // two dots, one of them counts
-	for extra, want := range map[int]string{0: "250 2.0.0 ", 1: "552 5.3.4 ", 100_000: "552 5.3.4 "} {
-		padded := strings.Replace(content, "yy", "yy"+strings.Repeat("y", extra), 1)
-		c.begin()
-		go func() { _, _ = c.conn.Write([]byte(padded + ".\r\n")) }()
-		c.want(want)
-		c.do("MAIL FROM:<a@example.com>", "250 ")
-		c.do("RCPT TO:<b@example.net>", "250 ")
-		c.send(bdat(strings.Replace(padded, "..", ".", 1), true))
-		c.want(want)
+	ofPolicy, err := policy.New([]config.Policy{{Limits: config.PolicyLimits{
+		Size: limit, Bytes: config.SizeRate{Size: 2 * limit, Per: time.Hour},
+	}}}, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if n := len(b.queue.all()); n != 2 {
-		t.Errorf("%d messages were accepted, want 2", n)
+	for _, row := range []struct {
+		why    string
+		change func(*Options)
+	}{
+		{"the server's", func(o *Options) { o.Limits.MaxMessageSize = limit }},
+		{"a policy's, and its octets in an hour", func(o *Options) { o.Judge = func() policy.Judge { return ofPolicy } }},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			b := start(t, func(o *Options, _ *bench) { row.change(o) })
+			c := b.dial(t)
+			c.login()
+			content := "Subject: x\r\n\r\n..\r\n" + strings.Repeat("y", limit-17-2) + "\r\n" // two dots, one of them counts
+			for extra, want := range map[int]string{0: "250 2.0.0 ", 1: "552 5.3.4 ", 100_000: "552 5.3.4 "} {
+				padded := strings.Replace(content, "yy", "yy"+strings.Repeat("y", extra), 1)
+				c.begin()
+				go func() { _, _ = c.conn.Write([]byte(padded + ".\r\n")) }()
+				c.want(want)
+				c.do("MAIL FROM:<a@example.com>", "250 ")
+				c.do("RCPT TO:<b@example.net>", "250 ")
+				c.send(bdat(strings.Replace(padded, "..", ".", 1), true))
+				c.want(want)
+			}
+			if n := len(b.queue.all()); n != 2 {
+				t.Errorf("%d messages were accepted, want 2", n)
+			}
+		})
 	}
 }
 

@@ -197,7 +197,7 @@ func (j *fakeJudge) Recipient(_ *mail.Identity, _ mail.Path, rcpt mail.Address, 
 	return nil
 }
 
-func (j *fakeJudge) Message(_ *mail.Identity, _ *mail.Envelope, from []mail.Address) (policy.Verdict, error) {
+func (j *fakeJudge) Message(_ *mail.Identity, _ int64, from []mail.Address) (policy.Verdict, error) {
 	j.from = from
 	for _, a := range from {
 		if a.Local == "forged" {

@@ -163,7 +163,7 @@ func (k *intake) judge() (policy.Verdict, error) {
 	if k.s.tx.judge == nil {
 		return policy.Verdict{}, nil
 	}
-	v, err := k.s.tx.judge.Message(k.s.identity, e, k.from)
+	v, err := k.s.tx.judge.Message(k.s.identity, k.octets, k.from)
 	if err != nil {
 		return v, err
 	}
