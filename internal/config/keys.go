@@ -65,7 +65,7 @@ var describe = map[string]string{
 	"policies[].limits.messages":      "Messages in a period; beyond: 450 4.7.1.",
 	"policies[].limits.bytes":         "Octets of content in a period; beyond: 450 4.7.1.",
 	"policies[].limits.recipients":    "Recipients in one transaction; beyond: 452 4.5.3.",
-	"policies[].limits.size":          "Largest message; beyond: 552 5.3.4.",
+	"policies[].limits.size":          "Largest message as it is sent to us; beyond: 552 5.3.4.",
 	"policies[].limits.connections":   "Connections at once of one identity.",
 	"policies[].environment":          "What becomes of the mail: `deliver`; `allowlist` (only to `recipients.allow`); `redirect` (all of it to `redirect_to`); `capture` (kept until an operator releases it).",
 	"policies[].redirect_to":          "Addresses that get the mail under `environment: redirect`.",
