@@ -47,7 +47,21 @@ func newRules(c *config.Config, carry carried) (*rules, error) {
 	if r.table, err = routing.NewTable(c.Routes, c.Delivery); err != nil {
 		return nil, err
 	}
-	return r, nil
+	return r, loadAuthorities(r.table)
+}
+
+// loadAuthorities reads the ca_file of each route.
+func loadAuthorities(t *routing.Table) error {
+	for _, route := range t.Routes() {
+		if route.CAFile == "" {
+			continue
+		}
+		var err error
+		if route.Authorities, err = loadPool(route.CAFile); err != nil {
+			return fmt.Errorf("route %s: ca_file: %w", route.Name, err)
+		}
+	}
+	return nil
 }
 
 // warn tells what is odd.

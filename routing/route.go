@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"crypto/x509"
 	"fmt"
 
 	"github.com/postrider/postrider/internal/config"
@@ -13,6 +14,9 @@ type Route struct {
 	// Smarthost says that hops come from the configuration, so that a refused
 	// login or certificate is the route's fault and never the message's.
 	Smarthost bool
+	// Authorities are those of CAFile, which the maker of the table fills in; nil
+	// for the system's.
+	Authorities *x509.CertPool
 
 	domains    []mail.DomainPattern
 	senders    []mail.Pattern

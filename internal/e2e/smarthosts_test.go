@@ -73,6 +73,12 @@ retry: {intervals: [1h], lifetime: 2s}
 		}
 	}
 	d.awaitMetric(`postrider_route_suspended{route="provider"}`, "0")
+
+	// A file that somebody is just writing: the reload is refused, and so is not in force.
+	writePrivate(t, passwordFile, "")
+	d.awaitMetric("postrider_config_last_reload_successful", "0")
+	d.accept(letter{From: "<app@sender.test>", To: []string{"<late@example.test>"}})
+	d.await("delivered", "late@example.test", 1)
 }
 
 func writePrivate(t testing.TB, file, text string) {

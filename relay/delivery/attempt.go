@@ -137,7 +137,7 @@ func (t *attempt) order(hops []routing.NextHop) []routing.NextHop {
 			if hop.Preference != hops[0].Preference {
 				break
 			}
-			if key, err := t.key(&hop); err == nil && t.courier.cache.has(key) {
+			if t.courier.cache.has(t.key(&hop)) {
 				hops = first(hops, i)
 				break
 			}
@@ -165,13 +165,8 @@ func first(hops []routing.NextHop, i int) []routing.NextHop {
 // any more.
 func (t *attempt) host(ctx, opening context.Context, hop *routing.NextHop) (settled bool) {
 	t.hop = hop
-	key, err := t.key(hop)
-	if err != nil { // our own fault: the host is not even asked
-		r := ruling{verdict: queue.Defer, fault: queue.RouteFault, next: true}
-		t.failures = append(t.failures, failure{host: hop.Host, ruling: r, reason: err.Error()})
-		return false
-	}
-	for s := t.courier.cache.take(key, hop); s != nil; s = nil {
+	key := t.key(hop)
+	if s := t.courier.cache.take(key, hop); s != nil {
 		settled, stale := t.transaction(ctx, s)
 		if !stale {
 			return settled
@@ -202,8 +197,8 @@ func (t *attempt) host(ctx, opening context.Context, hop *routing.NextHop) (sett
 }
 
 // key is what a session with hop must have in common with another to be shared.
-func (t *attempt) key(hop *routing.NextHop) (sessionKey, error) {
-	return t.courier.key(t.rules, t.route, hop, t.a.Envelope.RequireTLS)
+func (t *attempt) key(hop *routing.NextHop) sessionKey {
+	return newKey(t.rules, t.route, hop, t.a.Envelope.RequireTLS)
 }
 
 // TLSPolicy is how far mail on a route insists on TLS.

@@ -76,7 +76,6 @@ type Courier struct {
 	meter      Meter
 	rules      atomic.Pointer[rules]
 	cache      *cache
-	files      files
 	securities securities
 	paces      paces
 	plaintext  plaintext
@@ -111,7 +110,6 @@ func New(o Options) *Courier {
 	if c.options.Dial == nil {
 		c.options.Dial = (&net.Dialer{}).DialContext
 	}
-	c.securities.files = &c.files
 	c.cache = newCache(
 		func() time.Duration { return c.rules.Load().delivery.IdleTimeout },
 		func() *Timeouts { return &c.rules.Load().timeouts },
@@ -138,24 +136,23 @@ func (c *Courier) newRules(s Settings) *rules {
 }
 
 // Reload puts s in force for attempts that begin from now on. Sessions at rest are
-// ended if they would be made otherwise now. Password and CA files are looked
-// at again, and hosts whose TLS was broken get another chance.
+// ended if they would be made otherwise now, and hosts whose TLS was broken get
+// another chance.
 func (c *Courier) Reload(s Settings) {
-	c.files.forget()
 	c.plaintext.forget()
 	now := c.newRules(s)
 	c.rules.Store(now)
-	c.cache.drop(func(s *session) bool { return !c.stands(now, s) })
+	c.securities.forget()
+	c.cache.drop(func(s *session) bool { return !stands(now, s) })
 }
 
 // stands reports whether s is what would be made of its host under r.
-func (c *Courier) stands(r *rules, s *session) bool {
+func stands(r *rules, s *session) bool {
 	route, ok := r.router.Route(s.key.route)
 	if !ok || s.inClear != nil {
 		return false
 	}
-	key, err := c.key(r, route, s.hop, s.key.requireTLS)
-	return err == nil && key == s.key
+	return newKey(r, route, s.hop, s.key.requireTLS) == s.key
 }
 
 // Close ends the sessions at rest with QUIT and waits for that, a few seconds at

@@ -1,66 +1,48 @@
 package delivery
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/smtptest"
 	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/routing"
 )
 
 // TestReload: new settings count from the next attempt, and sessions that would be
 // made otherwise by them are ended; others are kept.
 func TestReload(t *testing.T) {
 	ca, other := smtptest.NewAuthority(t), smtptest.NewAuthority(t)
-	files := t.TempDir()
-	password, authorities := filepath.Join(files, "password"), filepath.Join(files, "ca.pem")
-	put := func(file, from, content string) {
-		if from != "" {
-			b, err := os.ReadFile(from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			content = string(b)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, row := range []struct {
 		why    string
-		change func(*Settings, *config.Route)
+		change func(*Settings, *routing.Route)
 		kept   bool
 	}{
-		{"nothing", func(*Settings, *config.Route) {}, true},
-		{"what does not concern sessions", func(s *Settings, r *config.Route) {
+		{"nothing", func(*Settings, *routing.Route) {}, true},
+		{"what does not concern sessions", func(s *Settings, r *routing.Route) {
 			s.Delivery.RecipientsPerMessage, r.Concurrency, r.Messages = 7, 3, config.Rate{Count: 9, Per: time.Second}
 		}, true},
-		{"our name", func(s *Settings, _ *config.Route) { s.Hostname = "new.example.org" }, false},
-		{"the route's name", func(_ *Settings, r *config.Route) { r.Name = "another" }, false},
-		{"TLS", func(_ *Settings, r *config.Route) { r.TLS = config.RouteTLSRequire }, false},
-		{"the user", func(_ *Settings, r *config.Route) { r.Username = "second" }, false},
-		{"the mechanisms", func(_ *Settings, r *config.Route) { r.Mechanisms = []string{"LOGIN"} }, false},
-		{"the password", func(*Settings, *config.Route) { put(password, "", "longer") }, false},
-		{"a password that can't be read", func(*Settings, *config.Route) { os.Remove(password) }, false},
-		{"the authorities", func(*Settings, *config.Route) { put(authorities, other.File(t), "") }, false},
+		{"our name", func(s *Settings, _ *routing.Route) { s.Hostname = "new.example.org" }, false},
+		{"the route's name", func(_ *Settings, r *routing.Route) { r.Name = "another" }, false},
+		{"TLS", func(_ *Settings, r *routing.Route) { r.TLS = config.RouteTLSRequire }, false},
+		{"the user", func(_ *Settings, r *routing.Route) { r.Username = "second" }, false},
+		{"the mechanisms", func(_ *Settings, r *routing.Route) { r.Mechanisms = []string{"LOGIN"} }, false},
+		{"the password", func(_ *Settings, r *routing.Route) { r.Password = "longer" }, false},
+		{"the authorities", func(_ *Settings, r *routing.Route) { r.Authorities = other.Pool() }, false},
 	} {
 		t.Run(row.why, func(t *testing.T) {
-			put(password, "", "first")
-			put(authorities, ca.File(t), "")
 			p := smtptest.Start(t, smtptest.Script{TLS: ca.Server(t, "127.0.0.1"), Users: map[string]string{"relay": "first"}})
-			route := config.Route{Name: "provider", Username: "relay", PasswordFile: password, CAFile: authorities, TLS: config.RouteTLSVerify}
-			r := smarthost(route, hop("127.0.0.1", p.Addr()))
+			r := smarthost(config.Route{Username: "relay", Password: "first", TLS: config.RouteTLSVerify}, hop("127.0.0.1", p.Addr()))
+			r.route.Authorities = ca.Pool()
 			c := courier(t, r, Timeouts{})
 			if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
 				t.Fatalf("outcome: %+v", o)
 			}
 			s := Settings{Hostname: "relay.example.org", Delivery: config.Delivery{IdleTimeout: time.Minute}}
+			route := *r.route
 			row.change(&s, &route)
-			now := smarthost(route, r.hops...)
-			now.route.Name = route.Name
+			now := &table{route: &route, hops: r.hops}
 			s.Router = now
 			c.Reload(s)
 			if !row.kept {

@@ -1,8 +1,6 @@
 package delivery
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -53,12 +51,14 @@ func TestLogin(t *testing.T) {
 		{"not in clear", clear, config.Route{Password: "pass word", TLS: config.RouteTLSOpportunistic}, "", "no login without TLS"},
 		{"in clear where that is wanted", clear, config.Route{Password: "pass word", TLS: config.RouteTLSNone, InsecureAuth: true}, "SCRAM-SHA-256", ""},
 		{"a password means TLS that is verified", clear, config.Route{Password: "pass word"}, "", "no STARTTLS"},
-		{"no password file", secure, config.Route{PasswordFile: "/nonexistent/password"}, "", "no such file"},
+		{"as the configuration was read, whatever is in the file by now", secure, config.Route{Password: "pass word", PasswordFile: "/nonexistent/password"}, "SCRAM-SHA-256", ""},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			p := smtptest.Start(t, row.script)
-			row.route.Username, row.route.CAFile = "relay", ca.File(t)
-			o := send(t, smarthost(row.route, hop(name, p.Addr())), message(hello, "1@example.net"))
+			row.route.Username = "relay"
+			r := smarthost(row.route, hop(name, p.Addr()))
+			r.route.Authorities = ca.Pool()
+			o := send(t, r, message(hello, "1@example.net"))
 			if row.by == "" {
 				if o.Results[0].Verdict != queue.Defer || o.Fault != queue.RouteFault {
 					t.Errorf("outcome: %+v", o)
@@ -83,37 +83,22 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestPasswordFileIsReadAgain: a corrected password is used without a restart, and
-// a session that was made with another password is not.
-func TestPasswordFileIsReadAgain(t *testing.T) {
+// TestNewPassword: what a reload brings is used by the next attempt.
+func TestNewPassword(t *testing.T) {
 	p := smtptest.Start(t, smtptest.Script{Users: users})
-	name := filepath.Join(t.TempDir(), "password")
-	write := func(password string) {
-		t.Helper()
-		if err := os.WriteFile(name, []byte(password+"\n"), 0o600); err != nil {
-			t.Fatal(err)
+	with := func(password config.Secret) *table {
+		return smarthost(config.Route{Username: "relay", Password: password, TLS: config.RouteTLSNone, InsecureAuth: true}, hop("smtp.example.net", p.Addr()))
+	}
+	c := courier(t, with(""), Timeouts{})
+	for _, row := range []struct {
+		password config.Secret
+		fault    queue.Fault
+	}{{"wrong", queue.RouteFault}, {"pass word", queue.NoFault}, {"wrong again", queue.RouteFault}} {
+		r := with(row.password)
+		c.Reload(Settings{Hostname: "relay.example.org", Router: r, Delivery: config.Delivery{IdleTimeout: time.Minute}})
+		if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Fault != row.fault {
+			t.Errorf("with %q: %+v", string(row.password), o)
 		}
-	}
-	write("wrong")
-	r := smarthost(config.Route{Username: "relay", PasswordFile: name, TLS: config.RouteTLSNone, InsecureAuth: true}, hop("smtp.example.net", p.Addr()))
-	c := courier(t, r, Timeouts{})
-	deliver := func() queue.Outcome {
-		c.files.forget()
-		return c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
-	}
-	if o := deliver(); o.Fault != queue.RouteFault || o.FaultReply.Code != 535 {
-		t.Fatalf("with the wrong password: %+v", o)
-	}
-	write("pass word")
-	if o := deliver(); o.Results[0].Verdict != queue.Success {
-		t.Fatalf("with the right password: %+v", o)
-	}
-	write("wrong again")
-	if err := os.Chtimes(name, time.Time{}, time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if o := deliver(); o.Fault != queue.RouteFault {
-		t.Errorf("with another password again: %+v", o)
 	}
 }
 

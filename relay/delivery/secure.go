@@ -3,65 +3,57 @@ package delivery
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/postrider/postrider/internal/config"
 )
 
 // securities makes the TLS configurations of routes, one for each policy and set
-// of authorities, so that sessions can be resumed.
+// of authorities, so that TLS sessions can be resumed.
 type securities struct {
-	files *files
-	mu    sync.Mutex // guards made
-	made  map[security]*tls.Config
+	mu   sync.Mutex // guards made
+	made map[security]*tls.Config
 }
 
 // security is what a TLS configuration depends on.
 type security struct {
-	policy config.RouteTLS
-	// authorities is the ca_file in its present version; nil for the system's.
-	authorities *file
+	policy      config.RouteTLS
+	authorities *x509.CertPool // nil for the system's
 }
-
-// maxSecurities bounds how many versions of CA files are kept.
-const maxSecurities = 64
 
 // resumable is how many TLS sessions are kept for resumption for each security.
 const resumable = 256
 
-// config returns the TLS configuration towards host. An error is a ca_file that
-// can't be used.
-func (s *securities) config(policy config.RouteTLS, caFile, host string) (*tls.Config, error) {
-	want := security{policy: policy}
-	if caFile != "" && verifies(policy) {
-		var err error
-		if want.authorities, err = s.files.read(caFile); err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-	}
+// config returns the TLS configuration towards host.
+func (s *securities) config(policy config.RouteTLS, authorities *x509.CertPool, host string) *tls.Config {
+	want := security{policy, authorities}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	base := s.made[want]
 	if base == nil {
-		var err error
-		if base, err = newSecurity(want); err != nil {
-			return nil, fmt.Errorf("ca_file: %s: %w", caFile, err)
-		}
-		if s.made == nil || len(s.made) >= maxSecurities {
+		base = newSecurity(want)
+		if s.made == nil {
 			s.made = make(map[security]*tls.Config)
 		}
 		s.made[want] = base
 	}
 	c := base.Clone()
-	c.ServerName = serverName(host)
-	return c, nil
+	c.ServerName = host
+	return c
 }
 
-func newSecurity(want security) (*tls.Config, error) {
+// forget drops those with authorities of their own: a reload has read them anew.
+func (s *securities) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.made, func(made security, _ *tls.Config) bool { return made.authorities != nil })
+}
+
+func newSecurity(want security) *tls.Config {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		RootCAs:            want.authorities,
 		ClientSessionCache: tls.NewLRUClientSessionCache(resumable),
 		// One record for what is written at once, instead of many small ones
 		// and a system call for each.
@@ -73,13 +65,7 @@ func newSecurity(want security) (*tls.Config, error) {
 	if want.policy == config.RouteTLSOpportunistic {
 		c.MinVersion = tls.VersionTLS10 // still better than what it falls back to
 	}
-	if want.authorities != nil {
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(want.authorities.content) {
-			return nil, errors.New("holds no certificate in PEM form")
-		}
-	}
-	return c, nil
+	return c
 }
 
 // verifies reports whether policy wants the certificate checked. A policy this
@@ -90,17 +76,4 @@ func verifies(policy config.RouteTLS) bool {
 		return false
 	}
 	return true
-}
-
-// serverName is the name a certificate is checked for: host, without the brackets
-// of an address literal.
-func serverName(host string) string {
-	if len(host) > 2 && host[0] == '[' {
-		host = host[1 : len(host)-1]
-		const v6 = "IPv6:"
-		if len(host) > len(v6) && host[:len(v6)] == v6 {
-			host = host[len(v6):]
-		}
-	}
-	return host
 }

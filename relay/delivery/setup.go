@@ -185,20 +185,17 @@ type handshakeError struct{ cause error }
 func (e *handshakeError) Error() string { return "TLS handshake: " + inWords(e.cause) }
 func (e *handshakeError) Unwrap() error { return e.cause }
 
-// handshake encrypts s. Its failure is a *trouble at TLS, and a *handshakeError
-// inside unless the configuration is at fault.
+// handshake encrypts s. Its failure is a *trouble at TLS with a *handshakeError
+// inside.
 func (u *setup) handshake(s *session, policy config.RouteTLS) error {
 	start := time.Now()
 	defer func() { u.phases.add("tls", start) }()
-	c, err := u.courier.securities.config(policy, u.route.CAFile, s.host)
-	if err != nil {
-		return &trouble{at: atTLS, cause: err}
-	}
+	c := u.courier.securities.config(policy, u.key.authorities, s.host)
 	conn := tls.Client(s.conn, c)
 	if err := s.expire(conn.SetDeadline, u.rules.timeouts.TLS); err != nil {
 		return &trouble{at: atTLS, cause: err}
 	}
-	err = conn.HandshakeContext(s.ctx)
+	err := conn.HandshakeContext(s.ctx)
 	state := conn.ConnectionState()
 	u.courier.meter.Handshake(u.route.Name, mail.TLSName(&state), err)
 	if err != nil {

@@ -3,11 +3,8 @@ package delivery
 import (
 	"crypto/tls"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/smtptest"
@@ -65,7 +62,7 @@ func TestTLSPolicies(t *testing.T) {
 			h := hop(name, p.Addr())
 			h.Implicit = row.implicit
 			r := mx(h)
-			r.route.TLS, r.route.CAFile = row.policy, ca.File(t)
+			r.route.TLS, r.route.Authorities = row.policy, ca.Pool()
 			o := send(t, r, message(hello, "1@example.net"))
 			x := o.Results[0]
 			if row.sent != (x.Verdict == queue.Success) {
@@ -94,7 +91,8 @@ func TestTLSPolicies(t *testing.T) {
 // TestTLSFaultOfASmarthost: what can't be verified there suspends the route.
 func TestTLSFaultOfASmarthost(t *testing.T) {
 	p := smtptest.Start(t, smtptest.Script{TLS: smtptest.NewAuthority(t).Server(t, "smtp.example.net")})
-	r := smarthost(config.Route{TLS: config.RouteTLSVerify, CAFile: smtptest.NewAuthority(t).File(t)}, hop("smtp.example.net", p.Addr()))
+	r := smarthost(config.Route{TLS: config.RouteTLSVerify}, hop("smtp.example.net", p.Addr()))
+	r.route.Authorities = smtptest.NewAuthority(t).Pool()
 	o := send(t, r, message(hello, "1@example.net"))
 	if o.Results[0].Verdict != queue.Defer || o.Fault != queue.RouteFault || !strings.Contains(o.FaultReason, "unknown authority") {
 		t.Errorf("outcome: %+v", o)
@@ -106,7 +104,8 @@ func TestFailOverOnTLS(t *testing.T) {
 	ca := smtptest.NewAuthority(t)
 	bad := smtptest.Start(t, smtptest.Script{TLS: ca.Expired(t, "a.example.net")})
 	good := smtptest.Start(t, smtptest.Script{TLS: ca.Server(t, "b.example.net")})
-	r := smarthost(config.Route{TLS: config.RouteTLSVerify, CAFile: ca.File(t)}, hop("a.example.net", bad.Addr()), hop("b.example.net", good.Addr()))
+	r := smarthost(config.Route{TLS: config.RouteTLSVerify}, hop("a.example.net", bad.Addr()), hop("b.example.net", good.Addr()))
+	r.route.Authorities = ca.Pool()
 	o := send(t, r, message(hello, "1@example.net"))
 	if o.Results[0].Verdict != queue.Success || o.Event.Host != "b.example.net" {
 		t.Errorf("outcome: %+v", o)
@@ -116,37 +115,27 @@ func TestFailOverOnTLS(t *testing.T) {
 	}
 }
 
-func TestCAFileIsReadAgain(t *testing.T) {
+// TestNewAuthorities: what a reload brings is used by the next attempt.
+func TestNewAuthorities(t *testing.T) {
 	old, renewed := smtptest.NewAuthority(t), smtptest.NewAuthority(t)
 	p := smtptest.Start(t, smtptest.Script{TLS: renewed.Server(t, "smtp.example.net")})
-	name := filepath.Join(t.TempDir(), "ca.pem")
-	install := func(from string) {
-		t.Helper()
-		b, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	install(old.File(t))
-	r := smarthost(config.Route{TLS: config.RouteTLSVerify, CAFile: name}, hop("smtp.example.net", p.Addr()))
+	r := smarthost(config.Route{TLS: config.RouteTLSVerify}, hop("smtp.example.net", p.Addr()))
+	r.route.Authorities = old.Pool()
 	c := courier(t, r, Timeouts{})
 	if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Fault != queue.RouteFault {
 		t.Fatalf("outcome: %+v", o)
 	}
-	install(renewed.File(t))
-	if err := os.Chtimes(name, time.Time{}, time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	c.files.forget()
-	if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
+	now := smarthost(r.route.Route, r.hops...)
+	now.route.Authorities = renewed.Pool()
+	c.Reload(Settings{Hostname: "relay.example.org", Router: now})
+	if o := c.Deliver(t.Context(), now.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
 		t.Errorf("outcome: %+v", o)
+	}
+	if n := len(c.securities.made); n != 1 {
+		t.Errorf("%d TLS configurations are kept, the old authorities among them", n)
 	}
 }
 
-// forget makes the next read look at the files.
 // TestRequireTLS is RFC 8689: verified and passed on, or not at all.
 func TestRequireTLS(t *testing.T) {
 	ca := smtptest.NewAuthority(t)
@@ -165,7 +154,7 @@ func TestRequireTLS(t *testing.T) {
 		t.Run(row.why, func(t *testing.T) {
 			p := smtptest.Start(t, smtptest.Script{Keywords: row.keywords, TLS: row.server})
 			r := mx(hop(name, p.Addr()))
-			r.route.CAFile = ca.File(t)
+			r.route.Authorities = ca.Pool()
 			a := message(hello, "1@example.net")
 			a.Envelope.RequireTLS = true
 			o := send(t, r, a)
