@@ -68,7 +68,10 @@ func (v *converter) entity(from, to int64, depth int) error {
 	if err != nil {
 		return err
 	}
-	media, params := h.contentType(depth == 0)
+	media, params, err := h.contentType(depth == 0)
+	if err != nil {
+		return err
+	}
 	switch {
 	case media == "multipart/signed":
 		return inconvertible("part of it is signed")
@@ -198,20 +201,25 @@ func (v *converter) add(s segment) error {
 }
 
 // contentType returns the media type in lower case with its parameters. What
-// can't be read is taken for octets, which base64 suits in any case.
-func (h *header) contentType(message bool) (string, map[string]string) {
+// can't be read is taken for octets, which base64 suits in any case, unless readers
+// that are more generous may find parts in it, which must never be encoded as one.
+func (h *header) contentType(message bool) (string, map[string]string, error) {
 	value, ok := h.get("Content-Type")
 	if _, version := h.get("MIME-Version"); message && !ok && !version {
 		h.plain = true
 	}
 	if !ok {
-		return "text/plain", nil
+		return "text/plain", nil, nil
 	}
 	media, params, err := mime.ParseMediaType(value)
-	if err != nil {
-		return "application/octet-stream", nil
+	if err == nil {
+		return media, params, nil
 	}
-	return media, params
+	raw, _, _ := strings.Cut(strings.ToLower(value), ";")
+	if strings.Contains(raw, "multipart") || strings.Contains(raw, "message") {
+		return "", nil, inconvertible("its Content-Type can't be read")
+	}
+	return "application/octet-stream", nil, nil
 }
 
 func (h *header) encoding() string {

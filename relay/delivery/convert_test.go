@@ -161,6 +161,7 @@ func TestConversion(t *testing.T) {
 		"long":   crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n" + long + "\n"),
 		"octets": crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: image/png\n\n" + strings.Repeat("\xff\xd8", 300) + "\n"),
 		"binary": crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: binary\n\n") + "a\rb\nc\x00",
+		"odd":    crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/html; name=a=b\n\nGrüße\n"),
 		"plain":  crlf("Subject: not MIME\n\nGrüße\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,6 +214,9 @@ func TestNoConversion(t *testing.T) {
 		"a partial message": {head + "Content-Type: message/partial\n\nGrüße\n", "message/partial"},
 		"no boundary":       {head + "Content-Type: multipart/mixed\n\nGrüße\n", "boundary"},
 		"preamble":          {head + "Content-Type: multipart/mixed; boundary=b\n\nGrüße\n--b\n\nx\n--b--\n", "between"},
+		"boundary unquoted": {head + "Content-Type: multipart/mixed; boundary=----=_Part\n\n------=_Part\n\nGrüße\n------=_Part--\n", "can't be read"},
+		"odd space":         {head + "Content-Type: Multipart /mixed; boundary=b\n\n--b\n\nGrüße\n--b--\n", "can't be read"},
+		"a message, oddly":  {head + "Content-Type: message/rfc822; name=a=b\n\nSubject: x\n\nGrüße\n", "can't be read"},
 		"very deep":         {strings.Repeat("Content-Type: message/rfc822\n\n", 20) + "\nGrüße\n", "deeply"},
 		"a huge header":     {"X: " + strings.Repeat("x", maxHeader) + "\n\nGrüße\n", "too large"},
 	} {
