@@ -74,9 +74,13 @@ func (s *session) throughProxy() bool {
 	if s.lst.unix || !s.lst.trusts(from) {
 		return true
 	}
-	proxied := proxyproto.NewConn(s.raw, proxyproto.WithPolicy(proxyproto.REQUIRE),
-		proxyproto.SetReadHeaderTimeout(s.set.limits.CommandTimeout))
-	header := proxied.ProxyHeader()
+	// A timeout of its own would be set over the one that wakes the session.
+	proxied := proxyproto.NewConn(s.raw, proxyproto.WithPolicy(proxyproto.REQUIRE), proxyproto.SetReadHeaderTimeout(0))
+	var header *proxyproto.Header
+	_ = s.await(s.openingDeadline(), func() error {
+		header = proxied.ProxyHeader()
+		return nil
+	})
 	if header == nil {
 		s.srv.opt.Logger.Debug("no PROXY header from a proxy", "listener", s.lst.name, "remote", from)
 		return false
@@ -91,6 +95,14 @@ func (s *session) throughProxy() bool {
 	return true
 }
 
+// openingTimeout is how long a client may take for a PROXY header, and for a TLS
+// handshake. Programs do both, without a moment to think.
+const openingTimeout = 30 * time.Second
+
+func (s *session) openingDeadline() time.Time {
+	return time.Now().Add(min(s.set.limits.CommandTimeout, openingTimeout))
+}
+
 // handshake puts TLS over the connection. The error is the log's: there is
 // nobody to answer to.
 func (s *session) handshake(c *tls.Config) bool {
@@ -99,10 +111,14 @@ func (s *session) handshake(c *tls.Config) bool {
 		return false
 	}
 	conn := tls.Server(s.conn, c)
-	_ = s.conn.SetDeadline(time.Now().Add(s.set.limits.CommandTimeout))
-	err := conn.Handshake()
+	deadline := s.openingDeadline()
+	_ = s.conn.SetWriteDeadline(deadline)
+	err := s.await(deadline, conn.Handshake)
+	if err == errDraining {
+		return false
+	}
 	if s.srv.opt.Handshake != nil {
-		s.srv.opt.Handshake(err)
+		defer s.srv.opt.Handshake(err)
 	}
 	if err != nil {
 		level := slog.LevelInfo // a device too old, or one that refuses our certificate

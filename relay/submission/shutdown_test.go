@@ -3,6 +3,7 @@ package submission
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,53 @@ func TestDrainUnderTLS(t *testing.T) {
 	c.closed()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLeavingBeforeTheFirstWord: who has connected and says nothing, where it has to
+// speak first, holds up neither the shutdown nor a reload that retires its listener.
+func TestLeavingBeforeTheFirstWord(t *testing.T) {
+	implicit := func(o *Options, _ *bench) { o.Listeners[0].TLS = config.TLSImplicit }
+	proxied := func(o *Options, _ *bench) {
+		o.Listeners[0].ProxyProtocol = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	}
+	// others that come after it are greeted: so it has been accepted.
+	encrypted := func(c *client) { c.encrypt(); c.want("220 ") }
+	announced := func(c *client) { c.send(proxyV1); c.want("220 ") }
+	for _, row := range []struct {
+		why    string
+		change func(*Options, *bench)
+		other  func(*client)
+		silent func(*client)
+	}{
+		{"implicit TLS", implicit, encrypted, func(*client) {}},
+		{"half a handshake", implicit, encrypted, func(c *client) { c.send("\x16\x03\x01") }},
+		{"behind a proxy", proxied, announced, func(*client) {}},
+		{"half a PROXY header", proxied, announced, func(c *client) { c.send("PROXY TCP4 ") }},
+		{"after STARTTLS", nil, func(c *client) { c.want("220 ") }, func(c *client) {
+			c.want("220 ")
+			c.do("EHLO x", "250-")
+			c.do("STARTTLS", "220 ")
+		}},
+	} {
+		for _, end := range []string{"shutdown", "reload"} {
+			t.Run(row.why+", "+end, func(t *testing.T) {
+				b := start(t, row.change)
+				silent, other := b.connect(t), b.connect(t)
+				row.silent(silent)
+				row.other(other)
+				if end == "reload" {
+					b.reloaded(t, func(r *Reloadable) { r.Listeners[0].LegacyAuthLine = true })
+				} else {
+					ctx, cancel := contextFor(t, 5*time.Second)
+					defer cancel()
+					if err := b.Shutdown(ctx); err != nil {
+						t.Error(err)
+					}
+				}
+				silent.closed()
+			})
+		}
 	}
 }
 

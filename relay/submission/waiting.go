@@ -22,7 +22,12 @@ func (s *session) wake() {
 func (s *session) leaving() bool { return s.srv.draining.Load() || s.lst.retired.Load() }
 
 // rest waits for input between transactions, or returns errDraining.
-func (s *session) rest(deadline time.Time) error {
+func (s *session) rest(deadline time.Time) error { return s.await(deadline, s.in.fill) }
+
+// await reads, until deadline, what may well never come: do is interrupted if the
+// session has to leave, and what it was in the middle of is lost then. It returns
+// errDraining instead of do's error.
+func (s *session) await(deadline time.Time, do func() error) error {
 	s.mu.Lock()
 	if s.leaving() {
 		s.mu.Unlock()
@@ -32,7 +37,7 @@ func (s *session) rest(deadline time.Time) error {
 	_ = s.conn.SetReadDeadline(deadline)
 	s.mu.Unlock()
 
-	err := s.in.fill()
+	err := do()
 
 	s.mu.Lock()
 	s.idle = false
