@@ -157,6 +157,7 @@ func TestMoreRefusedSendersThanAreRemembered(t *testing.T) {
 	var mended atomic.Bool
 	inBubble(t, refuses(&asked, &mended), func(r *rig) {
 		r.send("app@good.example", "b@y.example")
+		time.Sleep(time.Second) // the smarthost is known to take mail
 		const senders = 3 * maxRefused
 		for i := range senders {
 			r.send(fmt.Sprintf("bounce-%d@bad.example", i), "b@y.example")
