@@ -47,7 +47,7 @@ func (h *header) write(p []byte) {
 		rest := h.buf[h.at:]
 		end := bytes.Index(rest, crlf)
 		if end < 0 {
-			if lineKind(rest, len(h.fields) > 0) == lineBody {
+			if lineKind(rest, len(h.fields) > 0) == lineBody && !h.mailbox(rest) {
 				h.finish(h.at, false)
 			}
 			return
@@ -65,6 +65,8 @@ func (h *header) line(line []byte, next int) {
 		h.fields[len(h.fields)-1].end = next
 	case kind == lineField:
 		h.fields = append(h.fields, field{h.at, h.at + bytes.IndexByte(line, ':'), next})
+	case h.mailbox(line):
+		// It goes if fields follow, and is the body's else.
 	default:
 		// Some clients leave out the empty line, or the whole header.
 		h.finish(h.at, false)
@@ -83,8 +85,21 @@ func (h *header) end() {
 }
 
 func (h *header) finish(body int, separated bool) {
+	if len(h.fields) == 0 && body > len(crlf) {
+		body, separated = 0, false // behind what looked like a line of an mbox there was no header
+	}
 	h.done, h.body, h.separated = true, body, separated
 }
+
+// mailbox reports whether line, which is no line of a header, is the one that
+// separates messages in an mbox. Old mailers and scripts send it on top.
+func (h *header) mailbox(line []byte) bool {
+	return h.at == 0 && len(line) <= maxMailbox &&
+		bytes.HasPrefix(bytes.TrimPrefix(line, []byte(">")), []byte("From "))
+}
+
+// maxMailbox is how long such a line may be, in octets: what is longer is text.
+const maxMailbox = 998
 
 // Kinds of lines in a header.
 const (

@@ -257,6 +257,9 @@ func (k *intake) inspect(h *header) (f found) {
 // appendFields copies the fields that may leave, in long runs.
 func (k *intake) appendFields(b []byte, h *header, f found) []byte {
 	run := 0
+	if len(h.fields) > 0 {
+		run = h.fields[0].start
+	}
 	skip := func(x field) {
 		b = append(b, h.buf[run:x.start]...)
 		run = x.end
