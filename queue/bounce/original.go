@@ -39,6 +39,8 @@ func openOriginal(r *Report, content io.ReaderAt, size int64) (*original, error)
 	o.header = cutHeader(header)
 	switch {
 	case r.Kind != Failed || r.Envelope.Return == mail.ReturnHeaders:
+	case r.Envelope.RequireTLS: // RFC 8689 section 5
+		o.left = "Your message was to travel under TLS only and is not returned with this report; its header is attached."
 	case size > MaxOriginal:
 		o.left = "Your message is too large to be returned with this report; its header is attached."
 	case r.Envelope.Body == mail.BodyBinaryMIME:

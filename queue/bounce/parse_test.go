@@ -134,7 +134,7 @@ func TestReportsAreRead(t *testing.T) {
 func checkOriginal(t *testing.T, r *Report, e *mail.Envelope, got part, original string) {
 	t.Helper()
 	want := original
-	whole := r.Kind == Failed && r.Envelope.Return != mail.ReturnHeaders &&
+	whole := r.Kind == Failed && r.Envelope.Return != mail.ReturnHeaders && !r.Envelope.RequireTLS &&
 		len(original) <= MaxOriginal && r.Envelope.Body != mail.BodyBinaryMIME
 	if !whole {
 		want = original[:strings.Index(original, "\r\n\r\n")+2]

@@ -122,6 +122,7 @@ func (r *Report) envelope(to mail.Address, out *writer) *mail.Envelope {
 		Arrival:    r.Time,
 		Recipients: []mail.Recipient{{Address: to, Notify: mail.NotifyNever}},
 		SMTPUTF8:   to.NeedsUTF8(),
+		RequireTLS: r.Envelope.RequireTLS,
 		MessageID:  r.MessageID,
 		Size:       out.size,
 		EightBit:   out.eightBit,

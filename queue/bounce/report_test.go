@@ -109,6 +109,9 @@ var reports = []struct {
 		r.Envelope.EnvelopeID = "QQ314159"
 		r.Recipients[0].OriginalType, r.Recipients[0].Original = "rfc822", "Robert@example.org"
 	}, mail.Body7Bit, false},
+	{"failed_require_tls", "what was to travel under TLS only does not come back in a report that may not", plainOriginal, func(r *Report) {
+		r.Envelope.RequireTLS, r.Envelope.Return = true, mail.ReturnFull
+	}, mail.Body7Bit, false},
 	{"failed_several", "what three recipients share is told once", plainOriginal, func(r *Report) {
 		r.Recipients[0].Reply = mail.Reply{Code: 554, Text: "no mail from you\nsee https://example.net/why\nor ask us"}
 		for _, a := range []string{"carol@example.net", "dave@example.org"} {
@@ -190,6 +193,9 @@ func TestReports(t *testing.T) {
 			}
 			if e.Body != tt.body || e.EightBit != (tt.body == mail.Body8BitMIME) || e.SMTPUTF8 != tt.utf8 {
 				t.Errorf("%s: body %s, 8-bit %t, SMTPUTF8 %t", tt.why, e.Body, e.EightBit, e.SMTPUTF8)
+			}
+			if e.RequireTLS != r.Envelope.RequireTLS {
+				t.Errorf("%s: REQUIRETLS %t", tt.why, e.RequireTLS)
 			}
 			if e.MessageID != r.MessageID || !e.Arrival.Equal(r.Time) {
 				t.Errorf("%s: envelope %+v", tt.why, e)

@@ -59,6 +59,11 @@ func (t *attempt) run(ctx context.Context) {
 		return
 	}
 	t.event.Route, t.event.Domain = t.route.Name, t.a.Delivery.Destination.Domain
+	if t.requiresTLS() && !t.vouched() {
+		t.event.Reply = unvouched
+		t.everyone(queue.Result{Verdict: queue.Bounce, Reply: unvouched})
+		return
+	}
 	if !t.paced(opening) {
 		return
 	}
@@ -198,7 +203,7 @@ func (t *attempt) host(ctx, opening context.Context, hop *routing.NextHop) (sett
 
 // key is what a session with hop must have in common with another to be shared.
 func (t *attempt) key(hop *routing.NextHop) sessionKey {
-	return newKey(t.rules, t.route, hop, t.a.Envelope.RequireTLS)
+	return newKey(t.rules, t.route, hop, t.requiresTLS())
 }
 
 // TLSPolicy is how far mail on a route insists on TLS.
@@ -219,15 +224,14 @@ func TLSPolicy(r *routing.Route, d config.Delivery) config.RouteTLS {
 // the host has spoken.
 func (t *attempt) refused(hop *routing.NextHop, address netip.AddrPort, x *trouble) (goOn bool) {
 	r := classify(x.at, x.reply, situation{smarthost: t.route.Smarthost})
+	if x.at == atTLS && t.raisesTLS() {
+		return t.refusedTLS(hop, x)
+	}
 	if r.avoid {
 		t.report(address.Addr(), false)
 	}
 	if x.at == atTLS || x.at == atAuth {
 		t.report(netip.Addr{}, false)
-	}
-	if t.a.Envelope.RequireTLS && x.at == atTLS {
-		r = ruling{verdict: queue.Bounce, next: true}
-		x = &trouble{at: atTLS, reply: needsRequireTLS(x.Error())}
 	}
 	t.failures = append(t.failures, failure{host: hop.Host, ruling: r, reply: x.reply, reason: x.reason()})
 	return x.reply.Code == 0 && x.at < atAuth && !x.nowhere

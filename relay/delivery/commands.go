@@ -23,7 +23,7 @@ func appendMail(b []byte, e *mail.Envelope, body *body, utf8 bool, k *keywords) 
 	if utf8 {
 		b = append(b, " SMTPUTF8"...)
 	}
-	if e.RequireTLS {
+	if e.RequireTLS && k.requireTLS {
 		b = append(b, " REQUIRETLS"...)
 	}
 	if k.dsn {

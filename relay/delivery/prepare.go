@@ -14,8 +14,8 @@ import (
 // have their result here already; a nil exchange says that none is left.
 func (t *attempt) prepare(s *session) (x *exchange, refusal *mail.Error) {
 	e := t.a.Envelope
-	if e.RequireTLS && !(s.secured && s.offers.requireTLS) {
-		return nil, &mail.Error{Reply: needsRequireTLS("host does not offer REQUIRETLS")}
+	if t.requiresTLS() && !(s.secured && s.offers.requireTLS) {
+		return nil, &mail.Error{Reply: notPassedOn}
 	}
 	b, err := t.fit(s)
 	if err != nil {
@@ -70,12 +70,6 @@ func refusalFor(err error, host string) *mail.Error {
 			"%s takes 7-bit messages only, and this one can't be converted: %s", host, why.reason)
 	}
 	return mail.Errorf(451, mail.EnhancedCode{4, 3, 0}, "content can't be read").Because(err)
-}
-
-// needsRequireTLS is the answer about a message that may travel only where TLS is
-// verified and passed on (RFC 8689 section 4.2.1).
-func needsRequireTLS(why string) mail.Reply {
-	return mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 30}, Text: "REQUIRETLS support required: " + why}
 }
 
 // withoutUTF8 is for a host without SMTPUTF8. Recipients whose address needs it
@@ -144,7 +138,7 @@ func (t *attempt) unfit(s *session, refusal *mail.Error) (settled bool) {
 	if !refusal.Permanent() {
 		f.ruling.verdict = queue.Defer
 	}
-	if refusal.Enhanced == (mail.EnhancedCode{5, 7, 30}) {
+	if refusal.Enhanced == notPassedOn.Enhanced {
 		f.ruling.next = true
 		t.failures = append(t.failures, f)
 		return false

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/internal/smtptest"
 	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/routing"
 )
 
 func TestTLSPolicies(t *testing.T) {
@@ -136,31 +138,53 @@ func TestNewAuthorities(t *testing.T) {
 	}
 }
 
-// TestRequireTLS is RFC 8689: verified and passed on, or not at all.
+// TestRequireTLS is RFC 8689: to a host that is known to be the right one, verified
+// and passed on, or not at all.
 func TestRequireTLS(t *testing.T) {
-	ca := smtptest.NewAuthority(t)
-	const name = "mx.example.net"
+	ca, other := smtptest.NewAuthority(t), smtptest.NewAuthority(t)
+	const name = "smtp.example.net"
+	offered := []string{"REQUIRETLS"}
+	good, bad := ca.Server(t, name, "127.0.0.1"), other.Server(t, name)
+	opportunistic := smarthost(config.Route{TLS: config.RouteTLSOpportunistic})
+	verify := smarthost(config.Route{TLS: config.RouteTLSVerify})
+	busy := on{smtptest.StartTLS: say("454 4.7.0 out of order")}
 	for _, row := range []struct {
-		why      string
-		keywords []string
-		server   *tls.Config
-		sent     bool
+		why    string
+		route  *table
+		to     string
+		script smtptest.Script
+		status string // of the bounce
+		want   queue.Verdict
+		fault  queue.Fault
 	}{
-		{"offered on a verified connection", []string{"REQUIRETLS"}, ca.Server(t, name), true},
-		{"not offered", nil, ca.Server(t, name), false},
-		{"certificate for another name", []string{"REQUIRETLS"}, ca.Server(t, "x.test"), false},
-		{"no TLS at all", []string{"REQUIRETLS"}, nil, false},
+		{"offered by a smarthost", verify, "1@example.net", smtptest.Script{Keywords: offered, TLS: good}, "", queue.Success, queue.NoFault},
+		{"the message raises the policy", opportunistic, "1@example.net", smtptest.Script{Keywords: offered, TLS: good}, "", queue.Success, queue.NoFault},
+		{"an address can't be spoofed in DNS", mx(), "1@[127.0.0.1]", smtptest.Script{Keywords: offered, TLS: good}, "", queue.Success, queue.NoFault},
+		{"an MX record can", mx(), "1@example.net", smtptest.Script{Keywords: offered, TLS: good}, "5.7.30", queue.Bounce, queue.NoFault},
+		{"not offered", verify, "1@example.net", smtptest.Script{TLS: good}, "5.7.30", queue.Bounce, queue.NoFault},
+		{"the route would not ask for the certificate", opportunistic, "1@example.net", smtptest.Script{Keywords: offered, TLS: bad}, "5.7.10", queue.Bounce, queue.NoFault},
+		{"no TLS at all", opportunistic, "1@example.net", smtptest.Script{}, "5.7.10", queue.Bounce, queue.NoFault},
+		{"TLS is out of order today", opportunistic, "1@example.net", smtptest.Script{Keywords: offered, TLS: good, On: busy}, "", queue.Defer, queue.NoFault},
+		{"the route can't verify anybody's", verify, "1@example.net", smtptest.Script{Keywords: offered, TLS: bad}, "", queue.Defer, queue.RouteFault},
 	} {
 		t.Run(row.why, func(t *testing.T) {
-			p := smtptest.Start(t, smtptest.Script{Keywords: row.keywords, TLS: row.server})
-			r := mx(hop(name, p.Addr()))
+			p := smtptest.Start(t, row.script)
+			h := hop(name, p.Addr())
+			if !row.route.route.Smarthost {
+				h.Host = "127.0.0.1"
+			}
+			r := &table{route: row.route.route, hops: []routing.NextHop{h}}
 			r.route.Authorities = ca.Pool()
-			a := message(hello, "1@example.net")
+			a := message(hello, row.to)
 			a.Envelope.RequireTLS = true
 			o := send(t, r, a)
-			if !row.sent {
-				if x := o.Results[0]; x.Verdict != queue.Bounce || x.Reply.Enhanced.String() != "5.7.30" || len(p.Messages()) > 0 {
-					t.Errorf("outcome: %+v", o)
+			x := o.Results[0]
+			if x.Verdict != row.want || o.Fault != row.fault || row.want == queue.Bounce && x.Reply.Enhanced.String() != row.status {
+				t.Fatalf("outcome: %+v", o)
+			}
+			if row.want != queue.Success {
+				if len(p.Messages()) > 0 {
+					t.Error("it was sent")
 				}
 				return
 			}
@@ -168,5 +192,21 @@ func TestRequireTLS(t *testing.T) {
 				t.Errorf("MAIL was %q; %+v", m.Mail, o)
 			}
 		})
+	}
+}
+
+// TestRequireTLSOfReports: a report is sent as its route says, rather than thrown
+// away (RFC 8689 section 5), and the wish is passed on where it is understood.
+func TestRequireTLSOfReports(t *testing.T) {
+	for _, keywords := range [][]string{nil, {"REQUIRETLS"}} {
+		p := peer(t, nil, keywords...)
+		a := message(hello, "1@example.net")
+		a.Envelope.From, a.Envelope.RequireTLS = mail.Path{}, true
+		if o := send(t, mx(hop("mx.example.net", p.Addr())), a); o.Results[0].Verdict != queue.Success {
+			t.Fatalf("outcome: %+v", o)
+		}
+		if m := p.Messages()[0]; strings.Contains(m.Mail, "REQUIRETLS") != (keywords != nil) {
+			t.Errorf("a host that offers %v was told %q", keywords, m.Mail)
+		}
 	}
 }
