@@ -24,6 +24,11 @@ func TestLogin(t *testing.T) {
 	clear := smtptest.Script{Users: users}
 	refusing := secure
 	refusing.On = on{smtptest.Auth: say("454 4.7.0 back end is down")}
+	endless := func(mechanism string) smtptest.Script {
+		s := with(secure, mechanism)
+		s.On = on{smtptest.Auth: say(strings.Repeat("334 PDFAYi5jPg==\n", 200) + "235 at last")}
+		return s
+	}
 	for _, row := range []struct {
 		why    string
 		script smtptest.Script
@@ -47,6 +52,9 @@ func TestLogin(t *testing.T) {
 			s.On = on{smtptest.Auth: say("235 come in")}
 			return s
 		}(), config.Route{Password: "pass word"}, "", "did not prove"},
+		{"one challenge after the other, CRAM-MD5", endless("CRAM-MD5"), config.Route{Password: "pass word"}, "", "asks for more"},
+		{"one challenge after the other, PLAIN", endless("PLAIN"), config.Route{Password: "pass word"}, "", "unexpected server challenge"},
+		{"one challenge after the other, LOGIN", endless("LOGIN"), config.Route{Password: "pass word"}, "", "asks for more"},
 		{"back end down", refusing, config.Route{Password: "pass word"}, "", "454 4.7.0"},
 		{"not in clear", clear, config.Route{Password: "pass word", TLS: config.RouteTLSOpportunistic}, "", "no login without TLS"},
 		{"in clear where that is wanted", clear, config.Route{Password: "pass word", TLS: config.RouteTLSNone, InsecureAuth: true}, "SCRAM-SHA-256", ""},

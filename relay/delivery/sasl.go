@@ -41,7 +41,7 @@ func newSASL(mechanism, user, password string) (sasl.Client, error) {
 		}
 		return &scramClient{exchange: client.NewConversation()}, nil
 	case "CRAM-MD5":
-		return cramMD5{user, password}, nil
+		return &cramMD5{user: user, password: password}, nil
 	case "LOGIN":
 		return &loginClient{answers: []string{user, password}}, nil
 	default:
@@ -68,11 +68,18 @@ func (c *loginClient) Next([]byte) ([]byte, error) {
 }
 
 // cramMD5 is RFC 2195.
-type cramMD5 struct{ user, password string }
+type cramMD5 struct {
+	user, password string
+	answered       bool
+}
 
-func (c cramMD5) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil }
+func (c *cramMD5) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil }
 
-func (c cramMD5) Next(challenge []byte) ([]byte, error) {
+func (c *cramMD5) Next(challenge []byte) ([]byte, error) {
+	if c.answered {
+		return nil, errSurplusChallenge
+	}
+	c.answered = true
 	mac := hmac.New(md5.New, []byte(c.password))
 	mac.Write(challenge)
 	return []byte(c.user + " " + hex.EncodeToString(mac.Sum(nil))), nil
