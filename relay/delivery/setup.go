@@ -176,7 +176,13 @@ func (u *setup) startTLS(s *session, policy config.RouteTLS) error {
 	if err := u.handshake(s, policy); err != nil {
 		return err
 	}
-	return s.hello(u.rules.hostname, t)
+	err = s.hello(u.rules.hostname, t)
+	if x, ok := errors.AsType[*trouble](err); ok && x.reply.Code == 0 {
+		// With TLS 1.3 a host refuses the handshake, for want of a client
+		// certificate, say, only after our last word in it.
+		return &trouble{at: atTLS, cause: &handshakeError{x.cause}}
+	}
+	return err
 }
 
 // handshakeError is TLS that was begun and failed.

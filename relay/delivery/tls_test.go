@@ -22,6 +22,8 @@ func TestTLSPolicies(t *testing.T) {
 	broken := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return nil, errors.New("no certificate today")
 	}}
+	private := ca.Server(t, name)
+	private.ClientAuth = tls.RequireAnyClientCert // with TLS 1.3 refused after our Finished
 	const (
 		none, opportunistic = config.RouteTLSNone, config.RouteTLSOpportunistic
 		require, verify     = config.RouteTLSRequire, config.RouteTLSVerify
@@ -42,6 +44,9 @@ func TestTLSPolicies(t *testing.T) {
 		{why: "opportunistic asks no name", policy: opportunistic, server: stranger.Server(t, "x.test"), sent: true, tls: true},
 		{why: "not offered, not missed", policy: opportunistic, sent: true},
 		{why: "a handshake that fails costs a connection", policy: opportunistic, server: broken, sent: true, says: "TLS handshake"},
+		{why: "a client certificate is wanted", policy: opportunistic, server: private, sent: true, says: "certificate required"},
+		{why: "a client certificate is wanted, and TLS too", policy: require, server: private, says: "certificate required"},
+		{why: "a client certificate is wanted from the first octet on", policy: verify, server: private, implicit: true, says: "certificate required"},
 		{why: "TLS is out of order there", policy: opportunistic, server: good, on: on{smtptest.StartTLS: say("454 4.7.0 out of order")}, sent: true, says: "454"},
 		{why: "old TLS is better than none", policy: opportunistic, server: ancient, sent: true, tls: true},
 		{why: "any certificate does", policy: require, server: stranger.Server(t, "x.test"), sent: true, tls: true},
