@@ -16,26 +16,40 @@ import (
 
 // network is what finds hosts: a resolver and a router over it. It belongs to
 // the settings it was made of; a reload that changes them makes another.
+//
+// The one before is not closed then: attempts that have it may still be asking, and
+// what they would hear would be taken for their routes' fault. Its look-ups end by
+// their time limit; nothing else of it runs.
 type network struct {
+	dns      config.DNS
 	resolver *routing.Resolver
 	router   *routing.Router
 }
 
-func newNetwork(c *config.Config, m *admin.Metrics, log *slog.Logger) *network {
-	resolver := routing.NewResolver(c.DNS)
-	resolver.Observe(func(_ routing.Type, took time.Duration, _ error) { m.Asked(took) })
-	return &network{
-		resolver: resolver,
-		router: routing.NewRouter(resolver, routing.Options{
-			Hostname:        c.Hostname,
-			Listening:       listening(c.Listeners),
-			Interfaces:      interfaces(),
-			Port:            c.Delivery.Port,
-			IPv6:            c.Delivery.IPv6,
-			AddressLiterals: c.Delivery.AddressLiterals,
-			Log:             log,
-		}),
+// newNetwork makes a network, and keeps what the one before, if there is one, knows
+// and c does not change.
+func newNetwork(c *config.Config, before *network, m *admin.Metrics, log *slog.Logger) *network {
+	n := &network{dns: c.DNS}
+	o := routing.Options{
+		Hostname:        c.Hostname,
+		Listening:       listening(c.Listeners),
+		Interfaces:      interfaces(),
+		Port:            c.Delivery.Port,
+		IPv6:            c.Delivery.IPv6,
+		AddressLiterals: c.Delivery.AddressLiterals,
+		Log:             log,
 	}
+	if before != nil {
+		o.Before = before.router
+	}
+	if before != nil && reflect.DeepEqual(before.dns, c.DNS) {
+		n.resolver = before.resolver
+	} else {
+		n.resolver = routing.NewResolver(c.DNS)
+		n.resolver.Observe(func(_ routing.Type, took time.Duration, _ error) { m.Asked(took) })
+	}
+	n.router = routing.NewRouter(n.resolver, o)
+	return n
 }
 
 func (n *network) close() { n.resolver.Close() }

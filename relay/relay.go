@@ -88,7 +88,7 @@ func Open(o Options) (*Relay, error) {
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
 	r.metrics = admin.NewMetrics(o.Build, r.source())
-	r.network = newNetwork(c, r.metrics, r.logger)
+	r.network = newNetwork(c, nil, r.metrics, r.logger)
 	recorder := recorders{r.log, r.metrics}
 	r.courier = delivery.New(delivery.Options{
 		Settings: r.settings(rules),

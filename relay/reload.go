@@ -96,9 +96,8 @@ func (r *Relay) reload() error {
 		return err
 	}
 	// From here on nothing fails.
-	retired := r.network
 	if !sameNetwork(old, c) {
-		r.network = newNetwork(c, r.metrics, r.logger)
+		r.network = newNetwork(c, r.network, r.metrics, r.logger)
 	}
 	r.rules.Store(rules)
 	// What the engine holds beyond its new share it goes on holding.
@@ -119,10 +118,6 @@ func (r *Relay) reload() error {
 	if door != r.admin {
 		closeAdmin(r.admin)
 		r.admin = door
-	}
-	if retired != r.network {
-		// An attempt that is just asking is answered "try again".
-		retired.close()
 	}
 	return nil
 }

@@ -26,6 +26,9 @@ type Options struct {
 	IPv6 bool
 	// AddressLiterals says that mail to user@[192.0.2.1] may go there.
 	AddressLiterals bool
+	// Before is the router in whose place this one comes, and whose memory of what
+	// failed it goes on with; nil if there is none.
+	Before *Router
 	// Log hears of what is odd and does not stop mail; nil is silence.
 	Log *slog.Logger
 }
@@ -51,12 +54,13 @@ func NewRouter(resolver *Resolver, o Options) *Router {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Router{
-		resolver: resolver,
-		options:  o,
-		hosts:    newHostsFile(etcHosts),
-		health:   newHealth(maxTroubles),
+	r := &Router{resolver: resolver, hosts: newHostsFile(etcHosts), health: newHealth(maxTroubles)}
+	if o.Before != nil {
+		r.hosts, r.health = o.Before.hosts, o.Before.health
+		o.Before = nil // and those before it
 	}
+	r.options = o
+	return r
 }
 
 // Plan returns the hops of one attempt for mail that route sends to domain;

@@ -177,6 +177,8 @@ func TestFailoverAndFailBack(t *testing.T) {
 
 		r.Report(first, netip.Addr{}, false)
 		order(swapped, "a refused login is the host's, whatever the address")
+		r = NewRouter(r.resolver, Options{Before: r})
+		order(swapped, "also for the router that comes after")
 		r.Report(first, netip.MustParseAddr("192.0.2.1"), true)
 		order(normal, "and ends with the first success")
 	})

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/dnstest"
 	"github.com/postrider/postrider/internal/smtptest"
 )
 
@@ -191,5 +193,47 @@ func TestSenderRefusedBySmarthost(t *testing.T) {
 	}
 	if n := strings.Count(d.log.String(), "sender refused by the smarthost"); n != 1 {
 		t.Errorf("the alarm was raised %d times", n)
+	}
+}
+
+// TestReloadWhileTheSmarthostIsLookedUp: a reload that makes another network does not
+// break off the look-up of an attempt, which would be taken for a fault of the route.
+func TestReloadWhileTheSmarthostIsLookedUp(t *testing.T) {
+	provider := smtptest.Start(t, smtptest.Script{})
+	const host = "smart.provider.test"
+	zone := dnstest.Start(t, dnstest.Zone{host: {"A 127.0.0.1"}})
+	for _, row := range []struct{ why, change, to string }{
+		{"another listener", "listeners:\n", "listeners:\n  - { address: \"" + smtptest.FreeAddress(t) + "\", auth: none, tls: none }\n"},
+		{"other DNS servers", "dns: {", "dns: { timeout: 9s, "},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			asked, gate := zone.Queries(host, "A"), make(chan struct{})
+			zone.Break(host, "A", dnstest.Hold(gate))
+			d := newDaemon(t, fmt.Sprintf("dns: { servers: [%q] }\nroutes: [{smarthosts: [\"smtp://%s:%d\"], tls: none}]\n",
+				zone.Addr, host, provider.Addr().Port())).start()
+			d.accept(letter{From: "<app@sender.test>", To: []string{"<user@example.test>"}})
+			eventually(t, "the smarthost is looked up", func() error {
+				if zone.Queries(host, "A") == asked {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			b, err := os.ReadFile(d.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.reload(strings.Replace(string(b), row.change, row.to, 1))
+			eventually(t, "the reload", func() error {
+				if !strings.Contains(d.log.String(), `"reloaded"`) {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			close(gate)
+			d.await("delivered", "user@example.test", 1)
+			if e := d.events("deferred"); len(e) > 0 {
+				t.Errorf("deferred: %v", e)
+			}
+		})
 	}
 }
