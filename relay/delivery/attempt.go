@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -34,7 +35,12 @@ type attempt struct {
 	fault    queue.Fault
 	faultBy  failure
 	failures []failure // of hosts, in the order they were tried
+	silent   int       // sessions in which nothing was said in time
 }
+
+// maxSilent is how many silent sessions are enough for one attempt: each may cost
+// minutes, and a worker.
+const maxSilent = 3
 
 // failure is why one host did not settle the matter.
 type failure struct {
@@ -83,7 +89,7 @@ func (t *attempt) run(ctx context.Context) {
 			t.interrupted(opening)
 			return
 		}
-		if i == routing.MaxHosts {
+		if i == routing.MaxHosts || t.silent >= maxSilent {
 			break
 		}
 		if t.host(ctx, opening, &hop) {
@@ -180,7 +186,7 @@ func (t *attempt) host(ctx, opening context.Context, hop *routing.NextHop) (sett
 	u := setup{courier: t.courier, rules: t.rules, route: t.route, hop: hop, key: key, phases: &t.phases,
 		dead: func(a netip.AddrPort) { t.report(a.Addr(), false) }}
 	addresses := addressesOf(hop)
-	for len(addresses) > 0 && opening.Err() == nil {
+	for len(addresses) > 0 && opening.Err() == nil && t.silent < maxSilent {
 		s, address, err := u.open(opening, addresses)
 		if err == nil {
 			settled, _ := t.transaction(ctx, s)
@@ -223,6 +229,9 @@ func TLSPolicy(r *routing.Route, d config.Delivery) config.RouteTLS {
 // another address of the host may do better: yes where nothing was said, no where
 // the host has spoken.
 func (t *attempt) refused(hop *routing.NextHop, address netip.AddrPort, x *trouble) (goOn bool) {
+	if !x.nowhere {
+		t.stalled(x)
+	}
 	r := classify(x.at, x.reply, situation{smarthost: t.route.Smarthost})
 	if x.at == atTLS && t.raisesTLS() {
 		return t.refusedTLS(hop, x)
@@ -235,6 +244,13 @@ func (t *attempt) refused(hop *routing.NextHop, address netip.AddrPort, x *troub
 	}
 	t.failures = append(t.failures, failure{host: hop.Host, ruling: r, reply: x.reply, reason: x.reason()})
 	return x.reply.Code == 0 && x.at < atAuth && !x.nowhere
+}
+
+// stalled counts a session that ended by err, if that was for want of an answer.
+func (t *attempt) stalled(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.silent++
+	}
 }
 
 // report tells the router how hop does.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -142,6 +143,39 @@ func TestSessionEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSilentHosts: hosts that take connections and say nothing hold an attempt for
+// three of them, and not for each of their addresses.
+func TestSilentHosts(t *testing.T) {
+	hang := smtptest.Do(smtptest.Action{Hang: true})
+	for _, step := range []smtptest.Step{smtptest.Connect, smtptest.EHLO, smtptest.Mail} {
+		t.Run(string(step), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := smtptest.New(smtptest.Script{On: on{step: hang}})
+				r := mx()
+				for i := range 5 {
+					h := nobody(fmt.Sprintf("mx%d.example.net", i))
+					for j := range 8 {
+						h.Addresses = append(h.Addresses, netip.AddrFrom4([4]byte{127, 0, byte(i), byte(j + 2)}))
+					}
+					r.hops = append(r.hops, h)
+				}
+				c := faraway(t, p, r, 0)
+				start := time.Now()
+				o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
+				if x := o.Results[0]; x.Verdict != queue.Defer || !strings.Contains(x.Reason, "timeout") || o.Fault != queue.Unreachable {
+					t.Errorf("outcome: %+v", o)
+				}
+				if n := len(p.Sessions()); n != 3 {
+					t.Errorf("%d sessions, want 3", n)
+				}
+				if took := time.Since(start); took > 16*time.Minute {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
 }
 
 // TestRestIsBounded also between two rounds of the sweep.

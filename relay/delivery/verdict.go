@@ -84,6 +84,7 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 		}
 		f := failure{x.s.host, r, first, x.reason(atMail, first)}
 		if r.next {
+			t.stalled(x.lost)
 			t.failures = append(t.failures, f)
 			return false
 		}
