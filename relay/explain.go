@@ -11,7 +11,6 @@ import (
 	"github.com/postrider/postrider/policy"
 	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/relay/admin"
-	"github.com/postrider/postrider/relay/delivery"
 	"github.com/postrider/postrider/routing"
 )
 
@@ -39,7 +38,7 @@ func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanati
 	}
 
 	route, steps := rules.table.Explain(e, rcpt)
-	x.Route, x.TLS = route.Name, string(delivery.TLSPolicy(route, rules.config.Delivery))
+	x.Route, x.TLS = route.Name, string(route.TLS)
 	x.Destination = destinations{rules.table}.Destination(e, rcpt).String()
 	found, err := r.router().Explain(ctx, route, route.Domain(rcpt))
 	if err != nil {

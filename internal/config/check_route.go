@@ -11,8 +11,9 @@ import (
 // of what no other route takes.
 const BuiltInRoute = "mx"
 
-// mechanisms are the SASL mechanisms we can use towards a smarthost.
-var mechanisms = []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"}
+// Mechanisms are the SASL mechanisms we can use towards a smarthost, strongest first:
+// one that never shows the password goes before one that does.
+var Mechanisms = []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"}
 
 func (k *checker) routes() {
 	names := make(map[string]int)
@@ -36,8 +37,8 @@ func (k *checker) route(at string, r *Route) {
 	k.noDANE(at+".tls", r.TLS)
 	k.bundle(at+".ca_file", r.CAFile)
 	for i, m := range r.Mechanisms {
-		if !slices.Contains(mechanisms, m) {
-			k.fault(index(at+".mechanisms", i), "%q is not one of %s", m, strings.Join(mechanisms, ", "))
+		if !slices.Contains(Mechanisms, m) {
+			k.fault(index(at+".mechanisms", i), "%q is not one of %s", m, strings.Join(Mechanisms, ", "))
 		}
 	}
 	for i, s := range r.Smarthosts {

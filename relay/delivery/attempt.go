@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/routing"
@@ -210,19 +208,6 @@ func (t *attempt) host(ctx, opening context.Context, hop *routing.NextHop) (sett
 // key is what a session with hop must have in common with another to be shared.
 func (t *attempt) key(hop *routing.NextHop) sessionKey {
 	return newKey(t.rules, t.route, hop, t.requiresTLS())
-}
-
-// TLSPolicy is how far mail on a route insists on TLS.
-func TLSPolicy(r *routing.Route, d config.Delivery) config.RouteTLS {
-	switch {
-	case r.TLS != "":
-		return r.TLS
-	case !r.Smarthost:
-		return cmp.Or(d.TLS, config.RouteTLSOpportunistic)
-	case r.Password != "" || r.PasswordFile != "":
-		return config.RouteTLSVerify
-	}
-	return config.RouteTLSOpportunistic
 }
 
 // refused notes that a session with hop could not be made. It reports whether

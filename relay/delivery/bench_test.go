@@ -26,7 +26,7 @@ func BenchmarkDeliverWarm(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			c := New(Options{
-				Settings: Settings{Hostname: "relay.example.org", Router: mx(nobody("mx.example.net"))},
+				Settings: settings(mx(nobody("mx.example.net"))),
 				Dial: func(context.Context, string, string) (net.Conn, error) {
 					return &parrot{hello: answers, out: "220 mx\r\n"}, nil
 				},

@@ -62,8 +62,7 @@ type Options struct {
 	Settings
 	// Meter may be nil.
 	Meter Meter
-	// Timeouts of zero are the default ones. Settings.Delivery.ConnectTimeout
-	// goes before Timeouts.Connect.
+	// Timeouts of zero are the default ones.
 	Timeouts Timeouts
 	// Dial makes connections; nil for the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -95,12 +94,6 @@ type rules struct {
 	dialer   dialer
 }
 
-// Defaults of settings that are zero.
-const (
-	defaultRecipients = 100
-	defaultRest       = 20 * time.Second
-)
-
 // New returns a Courier. It starts nothing.
 func New(o Options) *Courier {
 	c := &Courier{options: o, meter: o.Meter}
@@ -122,16 +115,7 @@ func (c *Courier) newRules(s Settings) *rules {
 	r := &rules{hostname: s.Hostname, router: s.Router, delivery: s.Delivery}
 	r.health, _ = s.Router.(Health)
 	r.timeouts = c.options.Timeouts.orDefault()
-	if s.Delivery.ConnectTimeout > 0 {
-		r.timeouts.Connect = s.Delivery.ConnectTimeout
-	}
-	if r.delivery.RecipientsPerMessage <= 0 {
-		r.delivery.RecipientsPerMessage = defaultRecipients
-	}
-	if r.delivery.IdleTimeout == 0 {
-		r.delivery.IdleTimeout = defaultRest
-	}
-	r.dialer = dialer{dial: c.options.Dial, timeout: r.timeouts.Connect}
+	r.dialer = dialer{dial: c.options.Dial, timeout: s.Delivery.ConnectTimeout}
 	return r
 }
 

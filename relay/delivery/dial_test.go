@@ -153,7 +153,7 @@ func TestAddressesOfOneHost(t *testing.T) {
 	for _, a := range host.Addresses {
 		n.ends[netip.AddrPortFrom(a, port).String()] = dialEnd{err: errors.New("refused")}
 	}
-	c := New(Options{Settings: Settings{Router: r}, Dial: n.dial})
+	c := New(Options{Settings: settings(r), Dial: n.dial})
 	t.Cleanup(c.Close)
 	if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Fault != queue.Unreachable || len(n.dialed) != 2 {
 		t.Errorf("dialed %v: %+v", n.dialed, o)

@@ -23,7 +23,7 @@ func TestEvent(t *testing.T) {
 		Keywords: []string{"PIPELINING"}, TLS: ca.Server(t, "smtp.example.net"), Users: users,
 		On: on{smtptest.Connect: slow, smtptest.Mail: slow, smtptest.Content: smtptest.Do(smtptest.Action{Reply: "250 2.0.0 queued as 42", Delay: 20 * time.Millisecond})},
 	})
-	r := smarthost(config.Route{Username: "relay", Password: "pass word"}, hop("smtp.example.net", p.Addr()))
+	r := smarthost(config.Route{Username: "relay", Password: "pass word", TLS: config.RouteTLSVerify}, hop("smtp.example.net", p.Addr()))
 	r.route.Authorities = ca.Pool()
 	c := courier(t, r, Timeouts{})
 	for i, want := range []string{"dns connect tls auth mail data", "dns mail data"} {

@@ -22,7 +22,7 @@ import (
 func faraway(t *testing.T, p *smtptest.Peer, r *table, rtt time.Duration) *Courier {
 	t.Helper()
 	c := New(Options{
-		Settings: Settings{Hostname: "relay.example.org", Router: r, Delivery: config.Delivery{IdleTimeout: time.Minute}},
+		Settings: settings(r),
 		Dial: func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			go p.Serve(far)

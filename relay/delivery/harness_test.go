@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/netip"
 	"sync"
@@ -64,12 +65,12 @@ func (r *table) Plan(context.Context, *routing.Route, mail.Domain) (*routing.Pla
 
 // mx returns a table that delivers everything to hosts in this order.
 func mx(hops ...routing.NextHop) *table {
-	return &table{route: &routing.Route{Route: config.Route{Name: "mx"}}, hops: hops}
+	return &table{route: &routing.Route{Route: config.Route{Name: "mx", TLS: config.RouteTLSOpportunistic}}, hops: hops}
 }
 
 // smarthost returns a table with one route to hosts in this order.
 func smarthost(c config.Route, hops ...routing.NextHop) *table {
-	c.Name = "provider"
+	c.Name, c.TLS = "provider", cmp.Or(c.TLS, config.RouteTLSOpportunistic)
 	return &table{route: &routing.Route{Route: c, Smarthost: true}, hops: hops}
 }
 
@@ -114,19 +115,31 @@ func (r *table) towards(a *queue.Attempt) *queue.Attempt {
 
 // short are timeouts for tests that wait for them.
 var short = Timeouts{
-	Connect: 2 * time.Second, Greeting: 150 * time.Millisecond, Hello: 150 * time.Millisecond,
+	Greeting: 150 * time.Millisecond, Hello: 150 * time.Millisecond,
 	TLS: 2 * time.Second, Auth: 2 * time.Second, Mail: 150 * time.Millisecond,
 	Recipient: 150 * time.Millisecond, DataStart: 150 * time.Millisecond,
 	Block: 2 * time.Second, DataEnd: 150 * time.Millisecond, Quit: 200 * time.Millisecond,
 }
 
+// settings are those of a relay without a configuration file, but for the rest of
+// sessions.
+func settings(r *table) Settings {
+	s := Settings{Hostname: "relay.example.org", Router: r, Delivery: config.Default().Delivery}
+	s.Delivery.IdleTimeout = time.Minute
+	return s
+}
+
+// onebyone are settings by which each recipient has a transaction of its own.
+func onebyone(r *table) Settings {
+	s := settings(r)
+	s.Delivery.RecipientsPerMessage = 1
+	return s
+}
+
 // courier returns a Courier for a table that is closed at the end of the test.
 func courier(t testing.TB, r *table, timeouts Timeouts) *Courier {
 	t.Helper()
-	c := New(Options{
-		Settings: Settings{Hostname: "relay.example.org", Router: r, Delivery: config.Delivery{IdleTimeout: time.Minute}},
-		Timeouts: timeouts,
-	})
+	c := New(Options{Settings: settings(r), Timeouts: timeouts})
 	t.Cleanup(c.Close)
 	return c
 }

@@ -28,7 +28,7 @@ type sessionKey struct {
 func newKey(r *rules, route *routing.Route, hop *routing.NextHop, requireTLS bool) sessionKey {
 	key := sessionKey{
 		hostname: r.hostname, route: route.Name, host: hop.Host, port: hop.Port, implicit: hop.Implicit,
-		policy: TLSPolicy(route, r.delivery), requireTLS: requireTLS, authorities: route.Authorities,
+		policy: route.TLS, requireTLS: requireTLS, authorities: route.Authorities,
 	}
 	if requireTLS && !verifies(key.policy) {
 		key.policy = config.RouteTLSVerify // RFC 8689 section 4.2.1

@@ -39,11 +39,10 @@ func TestReload(t *testing.T) {
 			if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
 				t.Fatalf("outcome: %+v", o)
 			}
-			s := Settings{Hostname: "relay.example.org", Delivery: config.Delivery{IdleTimeout: time.Minute}}
 			route := *r.route
-			row.change(&s, &route)
 			now := &table{route: &route, hops: r.hops}
-			s.Router = now
+			s := settings(now)
+			row.change(&s, &route)
 			c.Reload(s)
 			if !row.kept {
 				if s := p.AwaitEnded(t, 1); !s[0].Quit {
@@ -64,7 +63,9 @@ func TestReloadedName(t *testing.T) {
 	p := peer(t, nil)
 	r := mx(hop("mx.example.net", p.Addr()))
 	c := courier(t, r, Timeouts{})
-	c.Reload(Settings{Hostname: "new.example.org", Router: r})
+	now := settings(r)
+	now.Hostname = "new.example.org"
+	c.Reload(now)
 	c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
 	if s := p.Sessions(); len(s) != 1 || s[0].Commands[0] != "EHLO new.example.org" {
 		t.Errorf("sessions: %+v", s)

@@ -1,9 +1,9 @@
 package delivery
 
 import (
+	"cmp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/smtptest"
@@ -58,12 +58,12 @@ func TestLogin(t *testing.T) {
 		{"back end down", refusing, config.Route{Password: "pass word"}, "", "454 4.7.0"},
 		{"not in clear", clear, config.Route{Password: "pass word", TLS: config.RouteTLSOpportunistic}, "", "no login without TLS"},
 		{"in clear where that is wanted", clear, config.Route{Password: "pass word", TLS: config.RouteTLSNone, InsecureAuth: true}, "SCRAM-SHA-256", ""},
-		{"a password means TLS that is verified", clear, config.Route{Password: "pass word"}, "", "no STARTTLS"},
+		{"nothing offered to verify", clear, config.Route{Password: "pass word"}, "", "no STARTTLS"},
 		{"as the configuration was read, whatever is in the file by now", secure, config.Route{Password: "pass word", PasswordFile: "/nonexistent/password"}, "SCRAM-SHA-256", ""},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			p := smtptest.Start(t, row.script)
-			row.route.Username = "relay"
+			row.route.Username, row.route.TLS = "relay", cmp.Or(row.route.TLS, config.RouteTLSVerify)
 			r := smarthost(row.route, hop(name, p.Addr()))
 			r.route.Authorities = ca.Pool()
 			o := send(t, r, message(hello, "1@example.net"))
@@ -103,7 +103,7 @@ func TestNewPassword(t *testing.T) {
 		fault    queue.Fault
 	}{{"wrong", queue.RouteFault}, {"pass word", queue.NoFault}, {"wrong again", queue.RouteFault}} {
 		r := with(row.password)
-		c.Reload(Settings{Hostname: "relay.example.org", Router: r, Delivery: config.Delivery{IdleTimeout: time.Minute}})
+		c.Reload(settings(r))
 		if o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net"))); o.Fault != row.fault {
 			t.Errorf("with %q: %+v", string(row.password), o)
 		}

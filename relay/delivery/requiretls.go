@@ -35,7 +35,7 @@ func (t *attempt) vouched() bool {
 // raisesTLS reports whether it is this message that insists on verified TLS, while
 // others go by the same route without.
 func (t *attempt) raisesTLS() bool {
-	return t.requiresTLS() && !verifies(TLSPolicy(t.route, t.rules.delivery))
+	return t.requiresTLS() && !verifies(t.route.TLS)
 }
 
 // refusedTLS is refused for a message that raises the policy: it is nobody's fault

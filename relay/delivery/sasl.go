@@ -6,32 +6,28 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/emersion/go-sasl"
 	"github.com/xdg-go/scram"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
-// mechanisms are those we speak, strongest first: a mechanism that never shows
-// the password goes before one that does.
-var mechanisms = []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"}
-
-// chooseMechanism returns the first of wanted, or of mechanisms if wanted is
+// chooseMechanism returns the first of wanted, or of all we speak if wanted is
 // empty, that the host offers; "" if there is none.
 func chooseMechanism(offered, wanted []string) string {
 	if len(wanted) == 0 {
-		wanted = mechanisms
+		wanted = config.Mechanisms
 	}
 	for _, m := range wanted {
-		m = strings.ToUpper(m)
-		if slices.Contains(offered, m) && slices.Contains(mechanisms, m) {
+		if slices.Contains(offered, m) {
 			return m
 		}
 	}
 	return ""
 }
 
-// newSASL returns a client of mechanism, one of mechanisms.
+// newSASL returns a client of mechanism, one of config.Mechanisms.
 func newSASL(mechanism, user, password string) (sasl.Client, error) {
 	switch mechanism {
 	case "SCRAM-SHA-256":

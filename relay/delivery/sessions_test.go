@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/smtptest"
 	"github.com/postrider/postrider/queue"
 	"github.com/postrider/postrider/routing"
@@ -90,7 +89,7 @@ func TestInDoubt(t *testing.T) {
 			doubtful := peer(t, on{smtptest.Content: smtptest.InTurn(smtptest.Action{Close: true})}, keywords...)
 			r := mx(hop("b.example.net", doubtful.Addr()))
 			var m meter
-			c := New(Options{Settings: Settings{Hostname: "relay.example.org", Router: r}, Meter: &m})
+			c := New(Options{Settings: settings(r), Meter: &m})
 			t.Cleanup(c.Close)
 			a := r.towards(message(hello, "1@example.net", "2@example.net"))
 			o := c.Deliver(t.Context(), a)
@@ -219,7 +218,7 @@ func TestRecipientsPerTransaction(t *testing.T) {
 	if o := send(t, r, message(hello, to...)); !slices.Equal(verdicts(o), want) {
 		t.Errorf("by the host's limit: %v", verdicts(o))
 	}
-	c := New(Options{Settings: Settings{Router: r, Delivery: config.Delivery{RecipientsPerMessage: 1}}})
+	c := New(Options{Settings: onebyone(r)})
 	t.Cleanup(c.Close)
 	want = []queue.Verdict{queue.Success, queue.Again, queue.Again}
 	if o := c.Deliver(t.Context(), r.towards(message(hello, to...))); !slices.Equal(verdicts(o), want) {
@@ -295,7 +294,7 @@ func TestOneWrite(t *testing.T) {
 	r := mx(hop("mx.example.net", p.Addr()))
 	var writes atomic.Int32
 	c := New(Options{
-		Settings: Settings{Hostname: "relay.example.org", Router: r},
+		Settings: settings(r),
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			return counted{conn, &writes}, err
@@ -334,7 +333,9 @@ func TestManyRecipients(t *testing.T) {
 				return smtptest.Action{}
 			}}, keywords...)
 			r := mx(hop("mx.example.net", p.Addr()))
-			c := New(Options{Settings: Settings{Router: r, Delivery: config.Delivery{RecipientsPerMessage: 1000}}})
+			all := settings(r)
+			all.Delivery.RecipientsPerMessage = 1000
+			c := New(Options{Settings: all})
 			t.Cleanup(c.Close)
 			var to []string
 			for i := range 3*window - 1 {
@@ -427,7 +428,7 @@ func TestNoFurtherTransactionAfter421(t *testing.T) {
 func TestNothingElseAfter421(t *testing.T) {
 	p := peer(t, on{smtptest.Rcpt: say("421 4.3.2 closing")})
 	r := mx(hop("mx.example.net", p.Addr()))
-	c := New(Options{Settings: Settings{Router: r, Delivery: config.Delivery{RecipientsPerMessage: 1}}})
+	c := New(Options{Settings: onebyone(r)})
 	t.Cleanup(c.Close)
 	o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net", "2@example.net")))
 	for _, x := range o.Results {

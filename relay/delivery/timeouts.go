@@ -7,7 +7,6 @@ import (
 
 // Timeouts bound each wait for a next hop (RFC 5321 4.5.3.2).
 type Timeouts struct {
-	Connect   time.Duration // to one address
 	Greeting  time.Duration
 	Hello     time.Duration // EHLO, HELO
 	TLS       time.Duration // STARTTLS and handshake
@@ -24,7 +23,6 @@ type Timeouts struct {
 // none.
 func DefaultTimeouts() Timeouts {
 	return Timeouts{
-		Connect:   30 * time.Second,
 		Greeting:  5 * time.Minute,
 		Hello:     5 * time.Minute,
 		TLS:       time.Minute,
@@ -41,7 +39,6 @@ func DefaultTimeouts() Timeouts {
 // orDefault returns t with the default for what is zero.
 func (t Timeouts) orDefault() Timeouts {
 	d := DefaultTimeouts()
-	t.Connect = cmp.Or(t.Connect, d.Connect)
 	t.Greeting = cmp.Or(t.Greeting, d.Greeting)
 	t.Hello = cmp.Or(t.Hello, d.Hello)
 	t.TLS = cmp.Or(t.TLS, d.TLS)

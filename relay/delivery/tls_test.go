@@ -39,7 +39,6 @@ func TestTLSPolicies(t *testing.T) {
 		says     string // in the event's detail, or in the result's reason
 	}{
 		{why: "TLS is not wanted", policy: none, server: good, sent: true},
-		{why: "nothing said is opportunistic for MX", policy: "", server: good, sent: true, tls: true},
 		{why: "offered and taken", policy: opportunistic, server: good, sent: true, tls: true},
 		{why: "opportunistic asks no name", policy: opportunistic, server: stranger.Server(t, "x.test"), sent: true, tls: true},
 		{why: "not offered, not missed", policy: opportunistic, sent: true},
@@ -134,7 +133,7 @@ func TestNewAuthorities(t *testing.T) {
 	}
 	now := smarthost(r.route.Route, r.hops...)
 	now.route.Authorities = renewed.Pool()
-	c.Reload(Settings{Hostname: "relay.example.org", Router: now})
+	c.Reload(settings(now))
 	if o := c.Deliver(t.Context(), now.towards(message(hello, "1@example.net"))); o.Results[0].Verdict != queue.Success {
 		t.Errorf("outcome: %+v", o)
 	}
