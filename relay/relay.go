@@ -26,8 +26,10 @@ import (
 
 // Options is what a relay is made of.
 type Options struct {
+	// Config is the configuration as it has just been read. Open reads it once more,
+	// to notice from then on what is written to its files.
 	Config *config.Config
-	// Load reads the configuration anew for a reload, from where Config came.
+	// Load reads the configuration anew, from where Config came.
 	Load func() (*config.Config, error)
 	// Log takes events and the program's own lines. It stays its caller's.
 	Log   *eventlog.Log
@@ -52,9 +54,10 @@ type Relay struct {
 	admin      *admin.Server
 	control    *admin.Control
 
-	reloading sync.Mutex  // held by Reload; guards refused
-	refused   string      // why the configuration as it is now is not in force; empty if it is
-	draining  atomic.Bool // set when Stop begins
+	reloading sync.Mutex             // held by Reload; guards refused and seen
+	refused   string                 // why the configuration as it is now is not in force; empty if it is
+	seen      map[string]os.FileInfo // the watched files, as they were before they were read last
+	draining  atomic.Bool            // set when Stop begins
 	watching  sync.WaitGroup
 	unwatch   context.CancelFunc
 	stopping  sync.Once
@@ -65,11 +68,15 @@ type Relay struct {
 // starts nothing. The error is a *spool.LockedError if another process has the
 // state directory. After an error there is nothing to close.
 func Open(o Options) (*Relay, error) {
-	c := o.Config
+	c, seen, err := read(o.Load, o.Config)
+	if err != nil {
+		return nil, err
+	}
 	r := &Relay{
 		load: o.Load, log: o.Log, logger: o.Log.Logger(),
 		carried: carried{counters: policy.NewCounters(), passwords: policy.NewPasswords()},
 		engine:  c.Queue.Memory,
+		seen:    seen,
 	}
 	limitMemory(c.Memory)
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
@@ -161,7 +168,7 @@ func (r *Relay) start(ctx context.Context) error {
 	}
 	watching, cancel := context.WithCancel(context.Background())
 	r.unwatch = cancel
-	r.watching.Go(func() { watch(watching, r.watched, r.look) })
+	r.watching.Go(func() { r.watch(watching) })
 	return nil
 }
 

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,26 +21,6 @@ func (r *Relay) Reload() error {
 	defer r.reloading.Unlock()
 	r.refused = "" // whoever asks is told once more
 	return r.tryReload()
-}
-
-// watched returns the files whose change is worth a reload.
-func (r *Relay) watched() []string {
-	return slices.Clone(r.rules.Load().config.Files())
-}
-
-// look reloads what has changed. A configuration that was refused is tried again
-// all the time: what it waits for, a file that it names or an address in use, is
-// nothing that is watched.
-func (r *Relay) look(changed bool) {
-	r.reloading.Lock()
-	defer r.reloading.Unlock()
-	if changed {
-		r.logger.Info("a watched file has changed")
-		r.refused = ""
-	}
-	if changed || r.refused != "" {
-		_ = r.tryReload() // has logged its error
-	}
 }
 
 // tryReload reloads, and logs what came of it unless it is the same refusal as
@@ -68,11 +47,11 @@ func (r *Relay) tryReload() error {
 }
 
 func (r *Relay) reload() error {
-	c, err := r.load()
+	old := r.rules.Load().config
+	c, seen, err := read(r.load, old)
 	if err != nil {
 		return err
 	}
-	old := r.rules.Load().config
 	if c.StateDir != old.StateDir {
 		// Users and certificates may lie in there too, so nothing of c holds.
 		return config.Errors{{File: c.Source, Key: "state_dir", Problem: fmt.Sprintf(
@@ -100,6 +79,7 @@ func (r *Relay) reload() error {
 		r.network = newNetwork(c, r.network, r.metrics, r.logger)
 	}
 	r.rules.Store(rules)
+	r.seen = seen
 	// What the engine holds beyond its new share it goes on holding.
 	limitMemory(c.Memory + max(0, r.engine-c.Queue.Memory))
 	r.log.Apply(c.Log)

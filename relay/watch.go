@@ -3,18 +3,18 @@ package relay
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
 // watchInterval is how often watched files are looked at. Polling sees what
 // inotify can't: Kubernetes swaps a symbolic link two levels up.
 const watchInterval = 2 * time.Second
 
-// watch calls look at each interval and says whether any of the files that list
-// names differs from what it was. list is asked each time, for a reload may name
-// other files. It returns when ctx ends.
-func watch(ctx context.Context, list func() []string, look func(changed bool)) {
-	seen := stat(list())
+// watch looks at each interval whether a file has changed. It returns when ctx ends.
+func (r *Relay) watch(ctx context.Context) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
@@ -23,9 +23,37 @@ func watch(ctx context.Context, list func() []string, look func(changed bool)) {
 			return
 		case <-ticker.C:
 		}
-		now := stat(list())
-		look(differ(seen, now))
-		seen = now
+		r.look()
+	}
+}
+
+// look reloads what has changed. A configuration that was refused is tried again
+// all the time: what it waits for, a file that it names or an address in use, is
+// nothing that is watched.
+func (r *Relay) look() {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	now := stat(r.rules.Load().config.Files())
+	if differ(r.seen, now) {
+		r.logger.Info("a watched file has changed")
+		r.seen, r.refused = now, ""
+	} else if r.refused == "" {
+		return
+	}
+	_ = r.tryReload() // has logged its error
+}
+
+// read loads the configuration, and returns how its files were before: what is
+// written to them meanwhile will be a change. known is a configuration that tells
+// which files they may be.
+func read(load func() (*config.Config, error), known *config.Config) (*config.Config, map[string]os.FileInfo, error) {
+	for {
+		seen := stat(known.Files())
+		c, err := load()
+		if err != nil || slices.Equal(c.Files(), known.Files()) {
+			return c, seen, err
+		}
+		known = c
 	}
 }
 
