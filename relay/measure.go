@@ -16,9 +16,8 @@ type meter struct {
 	metrics *admin.Metrics
 }
 
-func (m meter) Handshake(_, _ string, err error) { m.metrics.Handshake("client", err) }
-func (m meter) InDoubt(string)                   { m.metrics.InDoubt() }
-func (m meter) Session(string, bool)             {}
+func (m meter) Handshake(err error) { m.metrics.Handshake("client", err) }
+func (m meter) InDoubt()            { m.metrics.InDoubt() }
 
 // source gives the metrics what is only known when they are asked for.
 func (r *Relay) source() admin.Source {

@@ -47,7 +47,7 @@ var (
 
 // phaseNames are the phases an attempt may tell of; another one counts as
 // "other", so that the label stays bounded.
-var phaseNames = map[string]bool{"dns": true, "connect": true, "greeting": true, "tls": true, "auth": true, "mail": true, "rcpt": true, "data": true}
+var phaseNames = map[string]bool{"dns": true, "connect": true, "tls": true, "auth": true, "mail": true, "data": true}
 
 // NewMetrics makes the metrics of one relay. source gives the gauges.
 func NewMetrics(build Build, source Source) *Metrics {

@@ -35,20 +35,16 @@ type Health interface {
 
 // Meter counts what no event tells.
 type Meter interface {
-	// Handshake is told of each TLS handshake; version is like "TLSv1.3".
-	Handshake(route, version string, err error)
+	// Handshake is told of each TLS handshake; err is nil if it went well.
+	Handshake(err error)
 	// InDoubt is told of each transaction whose end was not answered.
-	InDoubt(route string)
-	// Session is told of each session a transaction begins on: a new one, or
-	// one that had been kept.
-	Session(route string, reused bool)
+	InDoubt()
 }
 
 type noMeter struct{}
 
-func (noMeter) Handshake(string, string, error) {}
-func (noMeter) InDoubt(string)                  {}
-func (noMeter) Session(string, bool)            {}
+func (noMeter) Handshake(error) {}
+func (noMeter) InDoubt()        {}
 
 // Settings are what a reload may change.
 type Settings struct {

@@ -78,7 +78,7 @@ type meter struct {
 	doubts atomic.Int32
 }
 
-func (m *meter) InDoubt(string) { m.doubts.Add(1) }
+func (m *meter) InDoubt() { m.doubts.Add(1) }
 
 // TestInDoubt: a host that took the whole message and said nothing is named, and
 // asked first the next time.

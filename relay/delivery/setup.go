@@ -202,11 +202,11 @@ func (u *setup) handshake(s *session, policy config.RouteTLS) error {
 		return &trouble{at: atTLS, cause: err}
 	}
 	err := conn.HandshakeContext(s.ctx)
-	state := conn.ConnectionState()
-	u.courier.meter.Handshake(u.route.Name, mail.TLSName(&state), err)
+	u.courier.meter.Handshake(err)
 	if err != nil {
 		return &trouble{at: atTLS, cause: &handshakeError{err}}
 	}
+	state := conn.ConnectionState()
 	s.conn, s.tls, s.secured = net.Conn(conn), mail.TLSName(&state), !c.InsecureSkipVerify
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 // is over; if it isn't, another host may be tried. stale says that s had been
 // closed by the host while it rested, and nothing was lost by trying.
 func (t *attempt) transaction(ctx context.Context, s *session) (settled, stale bool) {
-	t.courier.meter.Session(t.route.Name, s.reused())
 	t.saw(s.host, s.address, s.tls, s.inClear)
 	x, refusal := t.prepare(s)
 	if refusal != nil {
@@ -203,7 +202,7 @@ func (x *exchange) unanswered() bool { return x.sent && x.lost != nil && x.final
 // tried again, at the same host first: a duplicate is better than a loss.
 func (t *attempt) doubtful(x *exchange, recipients []int) {
 	t.inDoubt = x.s.host
-	t.courier.meter.InDoubt(t.route.Name)
+	t.courier.meter.InDoubt()
 	t.event.Reply = mail.Reply{}
 	f := failure{x.s.host, silent(atData), mail.Reply{}, x.reason(atData, mail.Reply{})}
 	for _, i := range recipients {
