@@ -204,8 +204,9 @@ func (r *Relay) Addrs() []net.Addr { return r.submission.Addrs() }
 
 // Stop ends the relay in the reverse order of its start: sessions finish their
 // transactions while new clients are answered 421, attempts at delivery are
-// settled, the spool is closed. What has not ended when ctx does is cut off; it
-// loses nothing. Further calls return what the first one did.
+// settled, the spool is closed. What has not ended when ctx does is cut off, which
+// the log tells; it loses nothing, and is no error. Further calls return what the
+// first one did.
 func (r *Relay) Stop(ctx context.Context) error {
 	r.stopping.Do(func() { r.stopped = r.stop(ctx) })
 	return r.stopped
@@ -227,11 +228,14 @@ func (r *Relay) stop(ctx context.Context) error {
 	if err := r.submission.Shutdown(drain); err != nil {
 		r.logger.Warn("sessions were cut off; their clients have no 250 and will try again")
 	}
-	err := r.queue.Stop(ctx)
+	if err := r.queue.Stop(ctx); err != nil {
+		r.logger.Warn("attempts at delivery were cut off; they will be repeated", "error", err)
+	}
 	r.courier.Close()
 	r.network.close()
+	var err error
 	if r.control != nil {
-		err = errors.Join(err, r.control.Stop(ctx))
+		err = r.control.Stop(ctx)
 	}
 	if r.admin != nil {
 		err = errors.Join(err, r.admin.Stop(ctx))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -70,9 +69,6 @@ func stop(r *relay.Relay, signals <-chan os.Signal) error {
 	for {
 		select {
 		case err := <-stopped:
-			if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-				return nil // what was cut off is still in the queue; the log tells
-			}
 			return err
 		case s := <-signals:
 			if s != syscall.SIGHUP {
