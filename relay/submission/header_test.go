@@ -114,6 +114,32 @@ func TestHeader(t *testing.T) {
 	}
 }
 
+// TestMessageID: what the envelope tells, and with it the log, is one line of bounded
+// length, whatever the header has.
+func TestMessageID(t *testing.T) {
+	for _, row := range []struct{ why, field, want string }{
+		{"as usual", "Message-ID: <1@x.example>\r\n", "<1@x.example>"},
+		{"folded, as long ones are", "Message-ID:\r\n <1@x.example>\r\n", "<1@x.example>"},
+		{"folded within, as RFC 5322 had not meant it", "Message-ID: <1\r\n\t2@x.example>\r\n", "<1\t2@x.example>"},
+		{"a quarter of a megabyte", "Message-ID: <" + strings.Repeat("x", 60<<10) + ">\r\n", "<" + strings.Repeat("x", 997)},
+		{"nothing in it", "Message-ID: \r\n \r\n", "<01JD0000000000000000000000@relay.example.com>"},
+		{"the first of two", "Message-ID: <1@x>\r\nMessage-ID: <2@x>\r\n", "<1@x>"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			b := start(t, nil)
+			c := b.dial(t)
+			c.login()
+			m := b.submit(t, c, row.field+"\r\n")
+			if m.envelope.MessageID != row.want {
+				t.Errorf("got %.80q, want %.80q", m.envelope.MessageID, row.want)
+			}
+			if !strings.Contains(m.content, row.field) {
+				t.Error("the field itself has changed")
+			}
+		})
+	}
+}
+
 // TestHeaderIsBounded: headers beyond the limit, and loops, are refused.
 func TestHeaderIsBounded(t *testing.T) {
 	received := "Received: from a by b; Sun, 01 Jan 2023 00:00:00 +0000\r\n"

@@ -243,7 +243,7 @@ func (k *intake) inspect(h *header) (f found) {
 			f.date = f.date || h.is(x, "Date")
 		case 'm':
 			if k.envelope.MessageID == "" && h.is(x, "Message-ID") {
-				k.envelope.MessageID = string(bytes.TrimSpace(h.value(x)))
+				k.envelope.MessageID = messageID(h.value(x))
 			}
 		case 'f':
 			if h.is(x, "From") {
@@ -252,6 +252,16 @@ func (k *intake) inspect(h *header) (f found) {
 		}
 	}
 	return f
+}
+
+// maxMessageID is how much of a Message-ID is kept with the envelope, in octets: as
+// long as a line may be (RFC 5322 2.1.1).
+const maxMessageID = 998
+
+// messageID reads a Message-ID as the log and the operator see it: unfolded.
+func messageID(value []byte) string {
+	id := bytes.TrimSpace(bytes.ReplaceAll(value, crlf, nil))
+	return string(id[:min(len(id), maxMessageID)])
 }
 
 // appendFields copies the fields that may leave, in long runs.
