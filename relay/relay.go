@@ -112,7 +112,7 @@ func Open(o Options) (*Relay, error) {
 		Limits:                 c.Queue,
 		Workers:                c.Delivery.Concurrency,
 		DestinationConcurrency: c.Delivery.DestinationConcurrency,
-		RecipientsPerDelivery:  c.Delivery.RecipientsPerMessage,
+		RecipientsPerDelivery:  c.Delivery.RecipientsPerTransaction,
 		Logger:                 r.logger,
 	})
 	r.submission = submission.New(submission.Options{

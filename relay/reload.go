@@ -92,7 +92,7 @@ func (r *Relay) reload() error {
 		Limits:                 &c.Queue,
 		Workers:                c.Delivery.Concurrency,
 		DestinationConcurrency: c.Delivery.DestinationConcurrency,
-		RecipientsPerDelivery:  c.Delivery.RecipientsPerMessage,
+		RecipientsPerDelivery:  c.Delivery.RecipientsPerTransaction,
 	})
 	admit() // last: who comes in by a new listener meets the new rules
 	if door != r.admin {

@@ -241,7 +241,7 @@ func (k *checker) delivery() {
 	k.noDANE("delivery.tls", d.TLS)
 	atLeast(k, "delivery.concurrency", d.Concurrency, 1)
 	atLeast(k, "delivery.destination_concurrency", d.DestinationConcurrency, 1)
-	atLeast(k, "delivery.recipients_per_transaction", d.RecipientsPerMessage, 1)
+	atLeast(k, "delivery.recipients_per_transaction", d.RecipientsPerTransaction, 1)
 	k.positive("delivery.connect_timeout", d.ConnectTimeout)
 	k.positive("delivery.idle_timeout", d.IdleTimeout)
 	k.positive("dns.timeout", k.config.DNS.Timeout)

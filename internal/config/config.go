@@ -78,15 +78,15 @@ type Submission struct {
 
 // Delivery holds settings of sending in general.
 type Delivery struct {
-	Port                   uint16        `yaml:"port"`
-	TLS                    RouteTLS      `yaml:"tls"`                     // of MX delivery
-	Concurrency            int           `yaml:"concurrency"`             // attempts at once, in all
-	DestinationConcurrency int           `yaml:"destination_concurrency"` // to one destination
-	RecipientsPerMessage   int           `yaml:"recipients_per_transaction"`
-	ConnectTimeout         time.Duration `yaml:"connect_timeout"`
-	IdleTimeout            time.Duration `yaml:"idle_timeout"` // of a kept connection
-	AddressLiterals        bool          `yaml:"address_literals"`
-	IPv6                   bool          `yaml:"ipv6"`
+	Port                     uint16        `yaml:"port"`
+	TLS                      RouteTLS      `yaml:"tls"`                     // of MX delivery
+	Concurrency              int           `yaml:"concurrency"`             // attempts at once, in all
+	DestinationConcurrency   int           `yaml:"destination_concurrency"` // to one destination
+	RecipientsPerTransaction int           `yaml:"recipients_per_transaction"`
+	ConnectTimeout           time.Duration `yaml:"connect_timeout"`
+	IdleTimeout              time.Duration `yaml:"idle_timeout"` // of a kept connection
+	AddressLiterals          bool          `yaml:"address_literals"`
+	IPv6                     bool          `yaml:"ipv6"`
 }
 
 // DNS says whom to ask.

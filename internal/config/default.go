@@ -39,15 +39,15 @@ func defaults() *Config {
 			SessionTimeout:            6 * time.Hour,
 		},
 		Delivery: Delivery{
-			Port:                   25,
-			TLS:                    RouteTLSOpportunistic,
-			Concurrency:            200,
-			DestinationConcurrency: 20,
-			RecipientsPerMessage:   100, // RFC 5321 4.5.3.1.8: every server takes as many
-			ConnectTimeout:         30 * time.Second,
-			IdleTimeout:            5 * time.Second,
-			AddressLiterals:        true,
-			IPv6:                   true,
+			Port:                     25,
+			TLS:                      RouteTLSOpportunistic,
+			Concurrency:              200,
+			DestinationConcurrency:   20,
+			RecipientsPerTransaction: 100, // RFC 5321 4.5.3.1.8: every server takes as many
+			ConnectTimeout:           30 * time.Second,
+			IdleTimeout:              5 * time.Second,
+			AddressLiterals:          true,
+			IPv6:                     true,
 		},
 		DNS: DNS{Timeout: 5 * time.Second},
 		Retry: Retry{

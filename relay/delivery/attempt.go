@@ -123,7 +123,7 @@ func (t *attempt) match() bool {
 		switch {
 		case route == nil || (queue.Destination{Route: route.Name, Domain: route.Domain(rcpt)}) != t.a.Delivery.Destination:
 			t.results[i].Verdict = queue.Reroute
-		case len(t.todo) == t.rules.delivery.RecipientsPerMessage:
+		case len(t.todo) == t.rules.delivery.RecipientsPerTransaction:
 			t.results[i].Verdict = queue.Again
 		default:
 			t.route = route

@@ -132,7 +132,7 @@ func settings(r *table) Settings {
 // onebyone are settings by which each recipient has a transaction of its own.
 func onebyone(r *table) Settings {
 	s := settings(r)
-	s.Delivery.RecipientsPerMessage = 1
+	s.Delivery.RecipientsPerTransaction = 1
 	return s
 }
 

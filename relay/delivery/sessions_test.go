@@ -334,7 +334,7 @@ func TestManyRecipients(t *testing.T) {
 			}}, keywords...)
 			r := mx(hop("mx.example.net", p.Addr()))
 			all := settings(r)
-			all.Delivery.RecipientsPerMessage = 1000
+			all.Delivery.RecipientsPerTransaction = 1000
 			c := New(Options{Settings: all})
 			t.Cleanup(c.Close)
 			var to []string
