@@ -181,6 +181,7 @@ func (s *session) startTLS(arg string) string {
 	s.release()
 	s.meet()
 	if s.identity != nil && !s.hold(s.identity) {
+		s.rejected(replyTooManyOfIdentity)
 		s.end(replyTooManyOfIdentity)
 		return ""
 	}

@@ -58,6 +58,19 @@ func TestTooManyConnections(t *testing.T) {
 		other.do("EHLO x", "250-")
 		other.do("AUTH PLAIN "+encode("\x00alice2\x00secret"), "235 ")
 	})
+	t.Run("of an identity, at STARTTLS", func(t *testing.T) {
+		b := start(t, func(o *Options, _ *bench) { o.Listeners[0].Auth = config.AuthNone })
+		b.dial(t)
+		c := b.dial(t)
+		b.reloaded(t, func(r *Reloadable) { r.Limits.MaxConnectionsPerIdentity = 1 })
+		c.do("EHLO x", "250-")
+		c.do("STARTTLS", "220 ")
+		c.encrypt()
+		c.want("421 4.7.0 ")
+		if e := b.events.of(mail.EventRejected); len(e) != 1 || e[0].Identity != "local" {
+			t.Errorf("events tell %+v", e)
+		}
+	})
 	t.Run("with implicit TLS", func(t *testing.T) {
 		b := start(t, func(o *Options, _ *bench) { o.Listeners[0].TLS, o.Limits.MaxConnections = config.TLSImplicit, 1 })
 		c := b.connect(t)
