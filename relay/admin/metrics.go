@@ -22,6 +22,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	sessions   prometheus.Counter
+	refused    prometheus.Counter
 	auth       *prometheus.CounterVec
 	accepted   prometheus.Counter
 	rejected   *prometheus.CounterVec
@@ -68,6 +69,7 @@ func NewMetrics(build Build, source Source) *Metrics {
 		return h
 	}
 	m.sessions = counter("smtp_sessions_total", "Connections taken by the submission listeners.")
+	m.refused = counter("smtp_sessions_refused_total", "Connections answered 421: there are too many, or the relay is about to stop.")
 	m.auth = counters("auth_attempts_total", "AUTH exchanges that came to an end.", "mechanism", "result")
 	m.accepted = counter("messages_accepted_total", "Messages made durable and acknowledged.")
 	m.rejected = counters("messages_rejected_total", "Refusals of senders, recipients and messages, by the class of the reply.", "class")
@@ -107,7 +109,11 @@ func (m *Metrics) Record(e mail.Event) {
 	case mail.EventAccepted:
 		m.accepted.Inc()
 	case mail.EventRejected:
-		m.rejected.WithLabelValues(replyClass(e.Reply)).Inc()
+		if e.From == nil && e.Reply.Code == 421 {
+			m.refused.Inc() // a client, and no message of it
+		} else {
+			m.rejected.WithLabelValues(replyClass(e.Reply)).Inc()
+		}
 	case mail.EventDelivered:
 		m.latency.Observe(e.Delay.Seconds())
 	case mail.EventBounced:
