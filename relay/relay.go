@@ -163,6 +163,7 @@ func (r *Relay) start(ctx context.Context) error {
 	if r.admin, err = r.openAdmin(ctx, c.Admin); err != nil {
 		return err
 	}
+	admin.SampleWaiting(c.Admin)
 	if err := r.submission.Start(ctx); err != nil {
 		return err
 	}

@@ -98,6 +98,7 @@ func (r *Relay) reload() error {
 	if door != r.admin {
 		closeAdmin(r.admin)
 		r.admin = door
+		admin.SampleWaiting(c.Admin)
 	}
 	return nil
 }

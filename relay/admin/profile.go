@@ -5,6 +5,8 @@ import (
 	"net/http/pprof"
 	"runtime"
 	"time"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
 // Samples of waiting are rare enough to cost nothing that can be measured.
@@ -13,9 +15,10 @@ const (
 	blockSample = 100 * time.Microsecond // one wait for each so much time waited
 )
 
-// sampleWaiting begins or ends the sampling of waits.
-func sampleWaiting(on bool) {
-	if on {
+// SampleWaiting begins or ends the sampling of waits, which is the whole process's:
+// it is for the configuration that is in force.
+func SampleWaiting(c config.Admin) {
+	if c.Pprof && c.Address != "" {
 		runtime.SetMutexProfileFraction(mutexSample)
 		runtime.SetBlockProfileRate(int(blockSample))
 	} else {

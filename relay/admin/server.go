@@ -53,7 +53,6 @@ func Listen(ctx context.Context, c config.Admin, h Health, m *Metrics, log *slog
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4, Timeout: 30 * time.Second,
 	}))
-	sampleWaiting(c.Pprof)
 	if c.Pprof {
 		serveProfiles(mux)
 	}
