@@ -28,6 +28,9 @@ func advice(status mail.EnhancedCode) string {
 		"or your mail administrator."
 }
 
+// noTLS is for mail submitted with REQUIRETLS (RFC 8689).
+const noTLS = "You asked that the message travel encrypted all the way, which this way can't promise. Send it without that, or reach the person by other means."
+
 // advices are for a subject and a detail, subjects for all other details.
 var (
 	advices = map[[2]int]string{
@@ -40,6 +43,8 @@ var (
 		{2, 3}:  "Your message is too large for this mailbox. Send a smaller one, for example with a link in place of the attachment.",
 		{3, 4}:  "Your message is too large for the other side. Send a smaller one, for example with a link in place of the attachment.",
 		{4, 6}:  "The other side's mail is set up in a circle. Only its administrator can repair that.",
+		{7, 10}: noTLS,
+		{7, 30}: noTLS,
 		{4, 7}:  "The other side may be out of order, or the part of the address behind the @ may be wrong. Check it, and send the message again later.",
 	}
 	subjects = map[int]string{

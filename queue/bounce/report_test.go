@@ -111,6 +111,8 @@ var reports = []struct {
 	}, mail.Body7Bit, false},
 	{"failed_require_tls", "what was to travel under TLS only does not come back in a report that may not", plainOriginal, func(r *Report) {
 		r.Envelope.RequireTLS, r.Envelope.Return = true, mail.ReturnFull
+		r.Recipients[0].Host = ""
+		r.Recipients[0].Reply = mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 30}, Text: "REQUIRETLS support required"}
 	}, mail.Body7Bit, false},
 	{"failed_several", "what three recipients share is told once", plainOriginal, func(r *Report) {
 		r.Recipients[0].Reply = mail.Reply{Code: 554, Text: "no mail from you\nsee https://example.net/why\nor ask us"}
