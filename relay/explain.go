@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/internal/config"
@@ -23,6 +24,9 @@ func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanati
 		return nil, err
 	}
 	rules := r.rules.Load()
+	if err := describe(&e.Identity, q, rules.config); err != nil {
+		return nil, err
+	}
 	x := &admin.Explanation{Verdict: "accepted"}
 	if err := verdict(rules.policy, e, rcpt); err != nil {
 		x.Verdict = "refused: " + mail.ReplyOf(err, mail.Reply{Text: err.Error()}).String()
@@ -107,7 +111,6 @@ func question(q admin.Question) (*mail.Envelope, mail.Address, error) {
 		return nil, rcpt, fmt.Errorf("--to %s: %w", q.To, err)
 	}
 	e := &mail.Envelope{Recipients: []mail.Recipient{{Address: rcpt}}}
-	e.Identity.Name = q.As
 	if q.From != "" && q.From != "<>" {
 		from, err := mail.ParseAddress(q.From)
 		if err != nil {
@@ -116,6 +119,21 @@ func question(q admin.Question) (*mail.Envelope, mail.Address, error) {
 		e.From = mail.Path{Address: from}
 	}
 	return e, rcpt, nil
+}
+
+// describe makes id what it would be in a session, as far as q tells: the client's
+// address it does not.
+func describe(id *mail.Identity, q admin.Question, c *config.Config) error {
+	id.Name, id.Listener = q.As, q.Listener
+	for group, members := range c.Auth.Groups {
+		if slices.Contains(members, q.As) {
+			id.Groups = append(id.Groups, group)
+		}
+	}
+	if q.Listener != "" && !slices.ContainsFunc(c.Listeners, func(l config.Listener) bool { return l.Name == q.Listener }) {
+		return fmt.Errorf("--listener %s: there is no listener of that name", q.Listener)
+	}
+	return nil
 }
 
 func verdict(p policy.Judge, e *mail.Envelope, rcpt mail.Address) error {

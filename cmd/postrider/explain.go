@@ -8,11 +8,12 @@ import (
 )
 
 type explainCommand struct {
-	To    string `required:"" placeholder:"ADDRESS" help:"Recipient."`
-	From  string `placeholder:"ADDRESS" help:"Reverse-path; <> for reports."`
-	As    string `placeholder:"USER" help:"Identity that submits it."`
-	Probe bool   `help:"Connect to the next hop, log in and go as far as RCPT; no mail is sent."`
-	JSON  bool   `name:"json" help:"Print a JSON object."`
+	To       string `required:"" placeholder:"ADDRESS" help:"Recipient."`
+	From     string `placeholder:"ADDRESS" help:"Reverse-path; <> for reports."`
+	As       string `placeholder:"USER" help:"Identity that submits it. A policy that matches networks is taken not to match."`
+	Listener string `placeholder:"NAME" help:"Listener it comes by."`
+	Probe    bool   `help:"Connect to the next hop, log in and go as far as RCPT; no mail is sent."`
+	JSON     bool   `name:"json" help:"Print a JSON object."`
 }
 
 // Run has the daemon explain, so that the answer is by what is in force.
@@ -26,7 +27,7 @@ func (c explainCommand) Run(p *program) error {
 		}
 	}
 	return p.ask(func(ctx context.Context, client *admin.Client) error {
-		x, err := client.Explain(ctx, admin.Question{To: c.To, From: c.From, As: c.As, Probe: c.Probe})
+		x, err := client.Explain(ctx, admin.Question{To: c.To, From: c.From, As: c.As, Listener: c.Listener, Probe: c.Probe})
 		if err != nil {
 			return err
 		}

@@ -42,6 +42,8 @@ type Question struct {
 	To   string `json:"to"`
 	From string `json:"from,omitempty"` // "<>" for the null reverse-path
 	As   string `json:"as,omitempty"`   // the identity
+	// Listener is the name of the one it comes by; empty for any that no policy names.
+	Listener string `json:"listener,omitempty"`
 	// Probe asks to connect and to go as far as RCPT.
 	Probe bool `json:"probe,omitempty"`
 }
