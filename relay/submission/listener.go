@@ -40,12 +40,12 @@ type socket struct {
 // newListener checks c once more: the configuration has been checked for this,
 // but an open relay is worth a second look.
 func newListener(c config.Listener, addr net.Addr) (*listener, error) {
-	l := &listener{conf: c, name: c.Name, unix: strings.HasPrefix(c.Address, unixPrefix), addr: addr}
+	l := &listener{conf: c, name: c.Name, unix: c.Unix(), addr: addr}
 	if l.name == "" {
 		l.name = c.Address
 	}
 	switch {
-	case (c.AllowInsecureAuth || c.Auth == config.AuthNone) && !isLocal(c.Address):
+	case (c.AllowInsecureAuth || c.Auth == config.AuthNone) && !c.Local():
 		return nil, errors.New("auth: none and allow_insecure_auth are for loopback addresses and unix sockets")
 	case c.Auth == config.AuthPeer && !l.unix:
 		return nil, errors.New("auth: peer is for unix sockets")
@@ -119,22 +119,6 @@ func removeStale(ctx context.Context, path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-// isLocal reports whether address can be reached from this host only.
-func isLocal(address string) bool {
-	if strings.HasPrefix(address, unixPrefix) {
-		return true
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // trusts reports whether addr is a proxy that must say for whom it connects.

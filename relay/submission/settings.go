@@ -1,11 +1,6 @@
 package submission
 
-import (
-	"cmp"
-	"time"
-
-	"github.com/postrider/postrider/internal/config"
-)
+import "github.com/postrider/postrider/internal/config"
 
 // settings are what sessions go by besides the rules of policy. They do not
 // change; a reload makes others.
@@ -17,13 +12,11 @@ type settings struct {
 }
 
 func newSettings(hostname string, limits config.Submission, maxFailures int) *settings {
-	limits.CommandTimeout = cmp.Or(limits.CommandTimeout, 5*time.Minute) // RFC 5321 4.5.3.2.7
-	limits.DataTimeout = cmp.Or(limits.DataTimeout, 3*time.Minute)
 	return &settings{
 		hostname:    hostname,
 		trace:       newTraceHost(hostname),
 		limits:      limits,
-		maxFailures: cmp.Or(maxFailures, 3),
+		maxFailures: maxFailures,
 	}
 }
 

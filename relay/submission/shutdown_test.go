@@ -186,6 +186,12 @@ func TestUnsafeListeners(t *testing.T) {
 	}
 }
 
+// TestSafeListener: what the configuration takes for this host alone is opened.
+func TestSafeListener(t *testing.T) {
+	b := start(t, func(o *Options, _ *bench) { o.Listeners[0].Address = "LOCALHOST:0" })
+	b.dial(t).do("EHLO x", "250-")
+}
+
 // TestPanic: a panic ends its session with 421, and no other.
 func TestPanic(t *testing.T) {
 	for _, row := range []struct {
