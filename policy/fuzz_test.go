@@ -65,7 +65,7 @@ func FuzzUserEdits(f *testing.F) {
 			return
 		}
 		path = writeUsers(t, content)
-		if err := addUser(path, name, "secret", bcrypt.MinCost, nil); err != nil {
+		if err := addUser(path, name, "secret", bcrypt.MinCost, false); err != nil {
 			return
 		}
 		after, err := LoadUsers(path)

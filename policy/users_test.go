@@ -132,7 +132,7 @@ func TestUsersFileWarnings(t *testing.T) {
 
 func TestUserAddAndRemove(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
-	if err := AddUser(path, "first", "one"); err != nil {
+	if err := AddUser(path, "first", "one", false); err != nil {
 		t.Fatal(err)
 	}
 	if line, _ := os.ReadFile(path); !strings.HasPrefix(string(line), "first:$2a$10$") {
@@ -145,13 +145,13 @@ func TestUserAddAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(path)
-	if err := addUser(path, "b", "changed", bcrypt.MinCost, []Extra{WithScram}); err != nil {
+	if err := addUser(path, "b", "changed", bcrypt.MinCost, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := RemoveUser(path, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := addUser(path, "d", "new", bcrypt.MinCost, nil); err != nil {
+	if err := addUser(path, "d", "new", bcrypt.MinCost, false); err != nil {
 		t.Fatal(err)
 	}
 	after, _ := os.ReadFile(path)
@@ -190,7 +190,7 @@ func TestUserAddRefuses(t *testing.T) {
 		{"bcrypt would cut it", "a", strings.Repeat("x", 73), "73 octets; expected at most 72"},
 	} {
 		path := filepath.Join(t.TempDir(), "users")
-		if err := AddUser(path, row.name, row.password); err == nil || !strings.Contains(err.Error(), row.want) {
+		if err := AddUser(path, row.name, row.password, false); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got %v, want %q", row.reason, err, row.want)
 		}
 		if _, err := os.Stat(path); err == nil {
@@ -198,7 +198,7 @@ func TestUserAddRefuses(t *testing.T) {
 		}
 	}
 	path := writeUsers(t, "a:plain\n")
-	if err := addUser(path, "b", "x", bcrypt.MinCost, nil); err == nil {
+	if err := addUser(path, "b", "x", bcrypt.MinCost, false); err == nil {
 		t.Error("wrote to a file with errors")
 	}
 }
@@ -212,7 +212,7 @@ func TestUserEditsKeepLinksAndModes(t *testing.T) {
 	if err := os.Symlink(target, link); err != nil {
 		t.Fatal(err)
 	}
-	if err := addUser(link, "a", "x", bcrypt.MinCost, nil); err != nil {
+	if err := addUser(link, "a", "x", bcrypt.MinCost, false); err != nil {
 		t.Fatal(err)
 	}
 	if info, _ := os.Lstat(link); info.Mode()&fs.ModeSymlink == 0 {
@@ -229,7 +229,7 @@ func TestUserAddsAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, n := range names {
 		wg.Go(func() {
-			if err := addUser(path, n, "x", bcrypt.MinCost, nil); err != nil {
+			if err := addUser(path, n, "x", bcrypt.MinCost, false); err != nil {
 				t.Error(err)
 			}
 		})

@@ -14,20 +14,15 @@ import (
 // ErrNoUser is returned for a user who is not in the file.
 var ErrNoUser = errors.New("no such user")
 
-// Extra is what AddUser writes besides a bcrypt hash.
-type Extra int
-
-// WithScram adds a SCRAM-SHA-256 verifier.
-const WithScram Extra = 1
-
 // AddUser gives the user a password in the users file at path: a new line at its
-// end, or new verifiers on the line that is there. A file that does not exist is
-// made, with mode 0600. Everything else in the file stays as it is.
-func AddUser(path, name, password string, extra ...Extra) error {
-	return addUser(path, name, password, bcryptCost, extra)
+// end, or new verifiers on the line that is there: a bcrypt hash, and with scram one
+// for SCRAM-SHA-256 too. A file that does not exist is made, with mode 0600.
+// Everything else in the file stays as it is.
+func AddUser(path, name, password string, scram bool) error {
+	return addUser(path, name, password, bcryptCost, scram)
 }
 
-func addUser(path, name, password string, cost int, extra []Extra) error {
+func addUser(path, name, password string, cost int, scram bool) error {
 	if err := checkUserName(name); err != nil {
 		return err
 	}
@@ -39,14 +34,12 @@ func addUser(path, name, password string, cost int, extra []Extra) error {
 		return err
 	}
 	line := name + ":" + v.String()
-	for _, e := range extra {
-		if e == WithScram {
-			s, err := newScramVerifier(password)
-			if err != nil {
-				return err
-			}
-			line += " " + s.String()
+	if scram {
+		s, err := newScramVerifier(password)
+		if err != nil {
+			return err
 		}
+		line += " " + s.String()
 	}
 	return editUsers(path, true, func(lines []string) ([]string, error) {
 		for i, l := range lines {

@@ -41,7 +41,7 @@ func firstRun(c *config.Config) error {
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
 		return fmt.Errorf("making the first user: %w", err)
 	}
-	if err := policy.AddUser(c.Auth.UsersFile, firstUser, password); err != nil {
+	if err := policy.AddUser(c.Auth.UsersFile, firstUser, password, false); err != nil {
 		return fmt.Errorf("making the first user: %w", err)
 	}
 	return nil

@@ -47,11 +47,7 @@ func (c userAdd) Run(p *program) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("making the directory of %s: %w", file, err)
 	}
-	var extra []policy.Extra
-	if c.SCRAM {
-		extra = append(extra, policy.WithScram)
-	}
-	if err := policy.AddUser(file, c.Name, password, extra...); err != nil {
+	if err := policy.AddUser(file, c.Name, password, c.SCRAM); err != nil {
 		return userFileError(err)
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s may log in now (%s)\n", c.Name, file)
