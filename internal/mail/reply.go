@@ -26,11 +26,8 @@ type Reply struct {
 	Text string
 }
 
-// Temporary reports whether the same transaction may succeed later. No reply at
-// all is temporary: unknown is temporary.
-func (r Reply) Temporary() bool { return !r.Permanent() && !r.Positive() }
-
-// Permanent reports whether r is an explicit 5yz.
+// Permanent reports whether r is an explicit 5yz. All that is neither that nor
+// positive is temporary, no reply too: unknown is temporary.
 func (r Reply) Permanent() bool { return r.Code >= 500 && r.Code <= 599 }
 
 // Positive reports whether r is a 2yz.
@@ -54,8 +51,6 @@ func (r Reply) String() string {
 // Error is a reply as an error: what a peer answered, or what we answer.
 type Error struct {
 	Reply
-	// Command is what the reply answers, such as "RCPT"; "connect" before EHLO.
-	Command string
 	// Host is the peer that answered; empty if the reply is our own.
 	Host string
 	// Cause is what lies behind it. It is for the log, never for a client.
@@ -74,14 +69,11 @@ func (e *Error) Because(cause error) *Error {
 	return &c
 }
 
-// Error tells host, command, reply and cause, as far as there are any.
+// Error tells host, reply and cause, as far as there are any.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Host != "" {
 		b.WriteString(e.Host + ": ")
-	}
-	if e.Command != "" {
-		b.WriteString(e.Command + ": ")
 	}
 	b.WriteString(e.Reply.String())
 	if e.Cause != nil {

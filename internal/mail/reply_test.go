@@ -9,21 +9,21 @@ import (
 
 func TestReplyClasses(t *testing.T) {
 	for _, row := range []struct {
-		reason                         string
-		code                           int
-		positive, temporary, permanent bool
+		reason              string
+		code                int
+		positive, permanent bool
 	}{
-		{"no reply: unknown is temporary", 0, false, true, false},
-		{"done", 250, true, false, false},
-		{"go on is not done", 354, false, true, false},
-		{"not now", 421, false, true, false},
-		{"never", 550, false, false, true},
-		{"no SMTP code", 600, false, true, false},
-		{"nor this", 199, false, true, false},
+		{"no reply: unknown is temporary", 0, false, false},
+		{"done", 250, true, false},
+		{"go on is not done", 354, false, false},
+		{"not now", 421, false, false},
+		{"never", 550, false, true},
+		{"no SMTP code", 600, false, false},
+		{"nor this", 199, false, false},
 	} {
 		r := Reply{Code: row.code}
-		if r.Positive() != row.positive || r.Temporary() != row.temporary || r.Permanent() != row.permanent {
-			t.Errorf("%s: %d is positive %v, temporary %v, permanent %v", row.reason, row.code, r.Positive(), r.Temporary(), r.Permanent())
+		if r.Positive() != row.positive || r.Permanent() != row.permanent {
+			t.Errorf("%s: %d is positive %v, permanent %v", row.reason, row.code, r.Positive(), r.Permanent())
 		}
 	}
 }
@@ -36,8 +36,8 @@ func TestErrorTells(t *testing.T) {
 		want   string
 	}{
 		{"ours", refused, `550 5.1.1 no user "x"`},
-		{"a peer's", &Error{Reply: Reply{Code: 451, Text: "busy\nvery"}, Command: "RCPT", Host: "mx.example"}, "mx.example: RCPT: 451 busy very"},
-		{"none", &Error{Command: "connect", Host: "mx.example", Cause: io.EOF}, "mx.example: connect: no reply: EOF"},
+		{"a peer's", &Error{Reply: Reply{Code: 451, Text: "busy\nvery"}, Host: "mx.example"}, "mx.example: 451 busy very"},
+		{"none", &Error{Host: "mx.example", Cause: io.EOF}, "mx.example: no reply: EOF"},
 		{"with a cause", refused.Because(io.EOF), `550 5.1.1 no user "x": EOF`},
 		{"the original has none still", refused, `550 5.1.1 no user "x"`},
 		{"no text", &Error{Reply: Reply{Code: 250}}, "250"},
