@@ -34,9 +34,9 @@
 // Damage that Open finds costs what is damaged and no more: a log is cut where it
 // can't be read (salvage.go), an engine with damaged tables is made anew with what
 // can be read (renew.go, scan.go, hollow.go), the schedule and the counters are made
-// from the records (rebuild.go). What is lost is logged and kept aside. Only a
-// damaged manifest is refused (manifest.go). Verify and Inspect look and change
-// nothing.
+// from the records (rebuild.go). What is lost is logged and kept aside; so are, by the
+// next sweep, content files that no message names any more. Only a damaged manifest
+// is refused (manifest.go). Verify and Inspect look and change nothing.
 //
 // A write error below Pebble would end the process (a failed log write is
 // fatal there). Here it ends the engine's generation only: from then on nothing

@@ -76,6 +76,10 @@ const orphanAge = 10 * time.Minute
 
 // orphans reports content files that no message names.
 func (v *verifier) orphans() error {
+	remedy := "nothing to do: it was never acknowledged, or has been delivered; the next start removes it"
+	if _, err := get(v.r, orphansKey); err == nil {
+		remedy = "its records may be lost; the next start moves it to " + damagedName + "/"
+	}
 	dir := v.s.fs.PathJoin(v.s.dir, contentName)
 	names, err := v.s.fs.List(dir)
 	if err != nil {
@@ -96,7 +100,7 @@ func (v *verifier) orphans() error {
 		if _, err := get(v.g.db, appendIDKey(nil, tableFile, id)); errors.Is(err, queue.ErrNotFound) {
 			v.tell(queue.Damage{
 				Message: id, Where: v.s.contentPath(id), What: fmt.Sprintf("no message names it (%d octets)", info.Size()),
-				Remedy: "nothing to do: it was never acknowledged, or has been delivered; the next start removes it",
+				Remedy: remedy,
 			})
 		}
 	}

@@ -15,6 +15,8 @@ import (
 //
 //	00                                 format version: uvarint
 //	00 01                              there while tables 04 to 06 are made anew; no value
+//	00 02                              there from then on until content files that no
+//	                                   message names were kept aside; no value
 //	01 id                              message record (value.go), written once
 //	02 id                              content of at most 64 KiB as it is, written once
 //	03 id number                       delivery record (value.go)
@@ -29,8 +31,9 @@ import (
 // number is 4 octets, big-endian. state is the octet of queue.State. due is the
 // Unix time in milliseconds as 8 octets, big-endian, with the sign bit inverted,
 // so that earlier sorts first. lane is text(destination) text(identity) class,
-// class being the octet of queue.Class, and text(sender) in ClassRefused. text(s) is s with each 00 written as
-// 00 ff, then 00 01: it sorts as s does, and none is the beginning of another.
+// class being the octet of queue.Class, and text(sender) in ClassRefused. text(s)
+// is s with each 00 written as 00 ff, then 00 01: it sorts as s does, and none is
+// the beginning of another.
 const (
 	tableFormat   = 0x00
 	tableMessage  = 0x01
@@ -55,6 +58,10 @@ const formatVersion = 1
 
 // rebuildingKey is there while rebuild is at work.
 var rebuildingKey = []byte{tableFormat, 0x01}
+
+// orphansKey is there while content files that no message names may be all that is
+// left of one.
+var orphansKey = []byte{tableFormat, 0x02}
 
 var errKey = errors.New("malformed key")
 

@@ -77,6 +77,7 @@ func (s *Spool) rebuild(g *generation) (map[counter]counts, error) {
 	defer func() { b.w.free() }()
 	_ = b.w.batch.DeleteRange([]byte{tableSchedule}, []byte{tableTotals + 1}, nil)
 	b.w.set(rebuildingKey, nil)
+	b.w.set(orphansKey, nil) // what tangled it may have taken records with it
 	if _, err := scanTable(g.db, tableMessage, b.message); err != nil {
 		return nil, wrap("making the schedule anew", err)
 	}
@@ -150,7 +151,7 @@ func (b *rebuilder) message(it *pebble.Iterator) error {
 }
 
 // debris removes what is left of messages whose records are lost. Contents are put
-// aside.
+// aside, those in files by the next sweep.
 func (b *rebuilder) debris() error {
 	for _, table := range []byte{tableContent, tableDelivery, tableFile} {
 		var last mail.ID

@@ -126,7 +126,6 @@ func (s *Spool) cutLog(c *cut) error {
 		}
 	}
 	s.rebuildNext.Store(true)
-	s.keepOrphans = true
 	_ = s.damaged(d)
 	return nil
 }

@@ -52,9 +52,6 @@ type Spool struct {
 	rebuildNext, renewNext, renewed atomic.Bool
 	// offline: nobody else is at work, nor may be, see Inspect.
 	offline bool
-	// keepOrphans: content files that no message names may be all that is left of
-	// one. Set while the spool is opened only.
-	keepOrphans bool
 
 	// refusedMu guards refused, see doubt.
 	refusedMu sync.Mutex

@@ -51,12 +51,8 @@ func (s *Spool) sweep(g *generation) error {
 	if err != nil {
 		return wrap("comparing content files", err)
 	}
-	for _, id := range append(orphans, files...) {
-		if s.keepOrphans || len(lost) > 0 {
-			s.keepOrphan(id)
-		} else {
-			s.unlink(id)
-		}
+	if err := s.dropOrphans(g, append(orphans, files...), len(lost) > 0); err != nil {
+		return wrap("removing content files", err)
 	}
 	for _, f := range faults {
 		if err := s.bury(g, f.id, f.d); err != nil {
@@ -66,18 +62,48 @@ func (s *Spool) sweep(g *generation) error {
 	return nil
 }
 
-// keepOrphan puts a content file aside whose message was in a part of the log that
-// is lost.
-func (s *Spool) keepOrphan(id mail.ID) {
+// dropOrphans unlinks content files that no message names. They are put aside
+// instead if keep is set, or records were lost since they were last looked at.
+func (s *Spool) dropOrphans(g *generation, ids []mail.ID, keep bool) error {
+	_, err := get(g.db, orphansKey)
+	marked := err == nil
+	if err != nil && !errors.Is(err, queue.ErrNotFound) {
+		if !isDamage(err) {
+			return err
+		}
+		keep = true
+	}
+	moved := true
+	for _, id := range ids {
+		if keep || marked {
+			moved = s.keepOrphan(id) && moved
+		} else {
+			s.unlink(id)
+		}
+	}
+	if !marked || !moved {
+		return nil // the next sweep tries again
+	}
+	b := g.db.NewBatch()
+	defer b.Close()
+	_ = b.Delete(orphansKey, nil)
+	return g.apply(b)
+}
+
+// keepOrphan puts a content file aside whose message's records are lost. It
+// reports whether it could.
+func (s *Spool) keepOrphan(id mail.ID) bool {
 	d := queue.Damage{
 		Message: id, Where: s.contentPath(id), What: "no message names it",
 		MovedTo: s.fs.PathJoin(s.dir, damagedName, id.String()),
-		Remedy:  "its envelope was lost with the log; the content can be sent anew by hand",
+		Remedy:  "its records are lost; the content can be sent anew by hand",
 	}
-	if err := s.fs.Rename(d.Where, d.MovedTo); err != nil {
-		d.MovedTo = ""
+	err := s.fs.Rename(d.Where, d.MovedTo)
+	if err != nil {
+		d.MovedTo, d.Remedy = "", "it could not be moved to "+d.MovedTo+" and stays where it is: "+err.Error()
 	}
 	_ = s.damaged(d)
+	return err == nil
 }
 
 // contentFiles returns the ids that content files are named by, in order, and

@@ -1,0 +1,125 @@
+package spool
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue/storetest"
+)
+
+// filledLarge returns a file system with a stopped spool of messages whose contents
+// lie in files.
+func filledLarge(t *testing.T) (*vfs.MemFS, []*storetest.Message) {
+	t.Helper()
+	fs := vfs.NewCrashableMem()
+	r := rand.New(rand.NewPCG(2, 2))
+	var all []*storetest.Message
+	for range 3 { // opening makes a table of what is in the log
+		s := mustOpen(t, fs, "spool")
+		for i := range 20 {
+			at := storetest.Start.Add(time.Duration(len(all)) * time.Second)
+			m := storetest.NewMessage(r, at, smallContent+1, storetest.Destination(i%5))
+			m.Create(t, s)
+			all = append(all, m)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fs, all
+}
+
+// TestContentOutlivesLostRecords: content files of messages whose records are lost
+// with a table are kept aside, all of them, and said to be.
+func TestContentOutlivesLostRecords(t *testing.T) {
+	fs, all := filledLarge(t)
+	for _, c := range []struct {
+		reason string
+		share  float64
+	}{
+		{"a block of records", 0.2},
+		{"the index of a table", 0.97},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			hurt := fs.CrashClone(vfs.CrashCloneCfg{})
+			flip(t, hurt, "spool/db/"+lastOf(t, hurt, ".sst"), c.share)
+			s := mustOpen(t, hurt, "spool")
+			readable := 0
+			for _, m := range all {
+				if data, err := read(t, s, m.Envelope.ID); err == nil && data == string(m.Content) {
+					readable++
+				}
+			}
+			aside := idsAmong(t, hurt, "spool/damaged")
+			if readable == len(all) || readable+len(aside) != len(all) {
+				t.Errorf("%d messages can be read and %d contents are aside, of %d", readable, len(aside), len(all))
+			}
+			for _, d := range s.Damaged() {
+				if i := slices.Index(aside, d.Message); i >= 0 && d.MovedTo != "" {
+					aside = slices.Delete(aside, i, i+1)
+				}
+			}
+			if len(aside) > 0 {
+				t.Errorf("moved and not told: %v", aside)
+			}
+		})
+	}
+}
+
+// TestOrphansOfARebuildAreKept: an engine that is made anew while the relay runs
+// leaves content files where they are. The next start keeps them aside, and the one
+// after it sweeps as always.
+func TestOrphansOfARebuildAreKept(t *testing.T) {
+	fs := vfs.NewMem()
+	lost, _ := twoMessages(t, fs, 200_000)
+	s := mustOpen(t, fs, "spool")
+	b := s.current.db.NewBatch()
+	_ = b.Delete(appendIDKey(nil, tableMessage, lost.Envelope.ID), nil)
+	if err := s.current.db.Apply(b, pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.rebuild(s.current); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := inspect(t, fs); len(found) != 1 || !strings.Contains(found[0].Remedy, "moves it to") {
+		t.Errorf("offline: %+v", found)
+	}
+	s = mustOpen(t, fs, "spool")
+	if aside := idsAmong(t, fs, "spool/damaged"); !slices.Equal(aside, []mail.ID{lost.Envelope.ID}) {
+		t.Errorf("aside: %v", aside)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	never := mail.NewID(storetest.Start)
+	overwrite(t, fs, "spool/content/"+never.String(), []byte("x"))
+	s = mustOpen(t, fs, "spool")
+	if aside := idsAmong(t, fs, "spool/damaged"); slices.Contains(aside, never) || len(s.Damaged()) > 0 {
+		t.Errorf("what was never acknowledged is kept: %v", aside)
+	}
+}
+
+// idsAmong returns the files of a directory that are named by an id.
+func idsAmong(t *testing.T, fs vfs.FS, dir string) (ids []mail.ID) {
+	t.Helper()
+	names, err := fs.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if id, err := mail.ParseID(name); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
