@@ -94,7 +94,14 @@ func Open(o Options) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	r.metrics = admin.NewMetrics(o.Build, r.source())
+	r.build(rules, o.Build)
+	return r, nil
+}
+
+// build makes the rooms over the spool and joins them.
+func (r *Relay) build(rules *rules, b admin.Build) {
+	c := rules.config
+	r.metrics = admin.NewMetrics(b, r.source())
 	r.network = newNetwork(c, nil, r.metrics, r.logger)
 	recorder := recorders{r.log, r.metrics}
 	r.courier = delivery.New(delivery.Options{
@@ -128,7 +135,6 @@ func Open(o Options) (*Relay, error) {
 		Recorder:      recorder,
 		Logger:        r.logger,
 	})
-	return r, nil
 }
 
 // postmaster returns the relay's own address. The configuration has been checked:

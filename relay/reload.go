@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -47,23 +48,41 @@ func (r *Relay) tryReload() error {
 }
 
 func (r *Relay) reload() error {
-	old := r.rules.Load().config
-	c, seen, err := read(r.load, old)
+	n, err := r.prepare()
 	if err != nil {
 		return err
 	}
+	r.commit(n)
+	return nil
+}
+
+// change is a reload for which everything is ready.
+type change struct {
+	rules *rules
+	seen  map[string]os.FileInfo
+	door  *admin.Server // may be the one there is; nil for none
+	admit func()        // puts the listeners in place
+}
+
+// prepare does all of a reload that may fail. After an error nothing has happened.
+func (r *Relay) prepare() (*change, error) {
+	old := r.rules.Load().config
+	c, seen, err := read(r.load, old)
+	if err != nil {
+		return nil, err
+	}
 	if c.StateDir != old.StateDir {
 		// Users and certificates may lie in there too, so nothing of c holds.
-		return config.Errors{{File: c.Source, Key: "state_dir", Problem: fmt.Sprintf(
+		return nil, config.Errors{{File: c.Source, Key: "state_dir", Problem: fmt.Sprintf(
 			"has changed from %s, which only a restart can put in force", old.StateDir)}}
 	}
 	rules, err := newRules(c, r.carried)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	door, err := r.moveAdmin(old.Admin, c.Admin)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	admit, err := r.submission.Prepare(context.Background(), submission.Reloadable{
 		Hostname: c.Hostname, Listeners: c.Listeners, Limits: c.Submission, MaxFailures: c.Auth.MaxFailures,
@@ -72,35 +91,39 @@ func (r *Relay) reload() error {
 		if door != r.admin {
 			closeAdmin(door)
 		}
-		return err
+		return nil, err
 	}
-	// From here on nothing fails.
+	return &change{rules, seen, door, admit}, nil
+}
+
+// commit puts n in force.
+func (r *Relay) commit(n *change) {
+	old, c := r.rules.Load().config, n.rules.config
 	if !sameNetwork(old, c) {
 		r.network = newNetwork(c, r.network, r.metrics, r.logger)
 	}
-	r.rules.Store(rules)
-	r.seen = seen
+	r.rules.Store(n.rules)
+	r.seen = n.seen
 	// What the engine holds beyond its new share it goes on holding.
 	limitMemory(c.Memory + max(0, r.engine-c.Queue.Memory))
 	r.log.Apply(c.Log)
-	r.courier.Reload(r.settings(rules))
+	r.courier.Reload(r.settings(n.rules))
 	r.queue.Reload(queue.Reloadable{
 		Hostname:               c.Hostname,
 		Postmaster:             postmaster(c.Hostname),
-		Router:                 destinations{rules.table},
+		Router:                 destinations{n.rules.table},
 		Retry:                  &c.Retry,
 		Limits:                 &c.Queue,
 		Workers:                c.Delivery.Concurrency,
 		DestinationConcurrency: c.Delivery.DestinationConcurrency,
 		RecipientsPerDelivery:  c.Delivery.RecipientsPerTransaction,
 	})
-	admit() // last: who comes in by a new listener meets the new rules
-	if door != r.admin {
+	n.admit() // last: who comes in by a new listener meets the new rules
+	if n.door != r.admin {
 		closeAdmin(r.admin)
-		r.admin = door
+		r.admin = n.door
 		admin.SampleWaiting(c.Admin)
 	}
-	return nil
 }
 
 // moveAdmin returns the admin listener for now: the one there is if nothing has
