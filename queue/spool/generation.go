@@ -43,6 +43,10 @@ func (s *Spool) openGeneration() (*generation, error) {
 }
 
 func (s *Spool) tryGeneration() (*generation, error) {
+	// Where a renewal failed in its last step Pebble would begin an empty queue.
+	if err := s.finishRenewal(); err != nil {
+		return nil, wrap("putting the new engine in its place", err)
+	}
 	g := new(generation)
 	f := newFence(s.fs, s.reserve.release, func(err error) {
 		if g.started.Load() {

@@ -62,6 +62,7 @@ func (s *Spool) renew() error {
 }
 
 // finishRenewal puts a new engine in its place, or removes one that is not complete.
+// After an error the new one may be all there is.
 func (s *Spool) finishRenewal() error {
 	made, db := s.fs.PathJoin(s.dir, newName), s.fs.PathJoin(s.dir, dbName)
 	if _, err := s.fs.Stat(made); err != nil {
@@ -70,10 +71,16 @@ func (s *Spool) finishRenewal() error {
 		}
 		return err
 	}
-	if _, err := s.fs.Stat(db); !isNotExist(err) {
-		return errors.Join(err, s.fs.RemoveAll(made))
+	switch _, err := s.fs.Stat(db); {
+	case err == nil:
+		return s.fs.RemoveAll(made)
+	case !isNotExist(err):
+		return err
 	}
-	return errors.Join(s.fs.Rename(made, db), syncDir(s.fs, s.dir))
+	if err := s.fs.Rename(made, db); err != nil {
+		return err
+	}
+	return syncDir(s.fs, s.dir)
 }
 
 func (s *Spool) openReadOnly(f *fence) (*pebble.DB, error) {

@@ -85,7 +85,10 @@ func Open(dir string, o Options) (*Spool, error) {
 	if s.lock, err = acquire(s.fs, dir); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.finishRenewal(), s.makeDirectories()); err != nil {
+	if err = s.finishRenewal(); err == nil { // an empty db would pass for the old engine
+		err = s.makeDirectories()
+	}
+	if err != nil {
 		return nil, errors.Join(wrap("making the spool", err), s.lock.Close())
 	}
 	s.reserve.hold()
