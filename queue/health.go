@@ -141,3 +141,12 @@ func (h *health) suffers(t trouble, began, now time.Time, plan *retryPlan) (news
 	h.next = now.Add(plan.wait(h.faults))
 	return news
 }
+
+// shift moves all times by a step of the clock.
+func (h *health) shift(step time.Duration) {
+	for _, t := range []*time.Time{&h.since, &h.last, &h.next} {
+		if !t.IsZero() {
+			*t = t.Add(step)
+		}
+	}
+}

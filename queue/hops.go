@@ -67,7 +67,7 @@ func (s *scheduler) refusal(h *hop, sender string) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if h.senders.aside(sender).After(now) {
+	if !s.due(h.senders.aside(sender)) {
 		why := *h.senders.refused[sender]
 		return &why
 	}

@@ -58,7 +58,7 @@ func (q *Queue) keep() {
 func (q *Queue) checkClock() {
 	if step := q.clock.tick(); step != 0 {
 		q.log.Warn("the wall clock was set", "step", step)
-		q.sched.resize(0)
+		q.sched.follow(step)
 	}
 }
 

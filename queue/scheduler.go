@@ -107,6 +107,19 @@ func (s *scheduler) resize(workers int) {
 	s.staff()
 }
 
+// follow takes up a step of the clock: pauses last as long as they were meant to.
+func (s *scheduler) follow(step time.Duration) {
+	step = step.Truncate(time.Millisecond) // as all times are
+	s.mu.Lock()
+	for _, h := range s.hops {
+		h.health.shift(step)
+		h.senders.shift(step)
+		h.idle = time.Time{}
+	}
+	s.mu.Unlock()
+	s.resize(0)
+}
+
 // next returns the next job. Without one the worker is signed off.
 func (s *scheduler) next() (job, bool) {
 	s.mu.Lock()
@@ -138,7 +151,7 @@ func (s *scheduler) take(h *hop, t turn) (job, bool) {
 		if !ok {
 			return job{}, false
 		}
-		if h.senders.aside(l.Sender).After(s.now()) {
+		if !s.due(h.senders.aside(l.Sender)) { // as evaluate asks, or this would not end
 			s.evaluate(l) // the sender was refused while its lane was ready
 			continue
 		}

@@ -133,6 +133,13 @@ func (s *senders) try(sender string, now time.Time) {
 	}
 }
 
+// shift moves all times by a step of the clock.
+func (s *senders) shift(step time.Duration) {
+	for _, r := range s.refused {
+		r.since, r.until = r.since.Add(step), r.until.Add(step)
+	}
+}
+
 // RefusedSender is a reverse-path from which a smarthost takes no mail.
 type RefusedSender struct {
 	Sender string    `json:"sender"`

@@ -1,0 +1,78 @@
+package queue
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+)
+
+// However the clock is set, and however short the intervals become, a refused
+// sender's mail costs a few attempts, others' flows, and the scheduler never goes
+// round in circles.
+func TestRefusedSenderWhenTimesChange(t *testing.T) {
+	short := config.Retry{Lifetime: plan.Lifetime, Intervals: plan.Intervals[:1]}
+	tests := []struct {
+		why    string
+		change func(*rig)
+		most   int64 // attempts of the refused sender in the hour after it
+	}{
+		{"a day back, beyond the longest wait", func(r *rig) { r.step.Store(int64(-24 * time.Hour)) }, 6},
+		{"an hour back", func(r *rig) { r.step.Store(int64(-time.Hour)) }, 6},
+		{"a year ahead", func(r *rig) { r.step.Store(int64(365 * 24 * time.Hour)) }, 6},
+		{"intervals shorter than the pause", func(r *rig) { r.Reload(Reloadable{Retry: &short}) }, 80},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			var asked atomic.Int64
+			var mended atomic.Bool
+			inBubble(t, refuses(&asked, &mended), func(r *rig) {
+				r.send("app@good.example", "b@y.example")
+				time.Sleep(time.Second)
+				for range 3 {
+					r.send("app@bad.example", "b@y.example")
+				}
+				time.Sleep(3 * time.Hour)
+				asked.Store(0)
+				test.change(r)
+				time.Sleep(time.Hour)
+				if n := asked.Load(); n < 2 || n > test.most {
+					t.Errorf("%d attempts in the hour after it, want 2 to %d", n, test.most)
+				}
+				r.send("app@good.example", "b@y.example")
+				time.Sleep(time.Second)
+				if n := r.store.count(); n != 3 {
+					t.Errorf("%d messages left, want the 3 of the refused sender", n)
+				}
+			}, oneSmarthost)
+		})
+	}
+}
+
+// A destination that is down keeps its pauses when the clock is set: neither is it
+// tried in a loop nor forgotten.
+func TestPauseOfADestinationWhenTheClockIsSet(t *testing.T) {
+	for _, step := range []time.Duration{-365 * 24 * time.Hour, -48 * time.Hour, -time.Hour, time.Hour, 48 * time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			var attempts atomic.Int64
+			inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+				time.Sleep(time.Second) // or a loop would stop the time of the bubble
+				attempts.Add(1)
+				return unreachable(a)
+			}, func(r *rig) {
+				for range 5 {
+					r.send("a@x.example", "b@y.example")
+				}
+				time.Sleep(6 * time.Hour)
+				attempts.Store(0)
+				r.step.Store(int64(step))
+				time.Sleep(10 * time.Hour)
+				if n := attempts.Load(); n < 2 || n > 4 {
+					t.Errorf("%d attempts in ten hours, want one every four", n)
+				}
+			}, func(o *Options) { o.Retry.WarnAfter = 0 })
+		})
+	}
+}
