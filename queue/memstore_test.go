@@ -39,6 +39,7 @@ type memMessage struct {
 	envelope *mail.Envelope
 	content  []byte
 	open     map[uint32]bool
+	bad      bool // its content is a badSector
 }
 
 // memLane is sorted; places before head are gone.
@@ -240,7 +241,11 @@ func (s *memStore) Content(_ context.Context, id mail.ID) (Content, error) {
 	}
 	if m := s.messages[id]; m != nil {
 		s.contents.Add(1)
-		return &memContent{Reader: bytes.NewReader(m.content), s: s}, nil
+		c := &memContent{Reader: bytes.NewReader(m.content), s: s}
+		if m.bad {
+			return badSector{c}, nil
+		}
+		return c, nil
 	}
 	return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -125,21 +126,38 @@ func (q *Queue) addReport(s *settlement, kind bounce.Kind, about []bounce.Recipi
 }
 
 // writeReport stages r as a message of our own, ready to be committed together
-// with what it reports. If the original can't be read the report goes without
-// it: a sender who learns little is better off than one who learns nothing.
+// with what it reports. If the original can't be read, for whatever reason, the
+// report goes without it: a sender who learns little is better off than one who
+// learns nothing. An error is the stage's.
 func (q *Queue) writeReport(r *bounce.Report) (born, error) {
 	content, err := q.store.Content(q.ctx, r.Envelope.ID)
-	switch {
-	case err == nil:
+	if err == nil {
 		defer content.Close()
-		b, err := q.stageReport(r, content)
-		if err == nil || !errors.Is(err, ErrDamaged) {
+		original := &watchedContent{Content: content}
+		b, err := q.stageReport(r, original)
+		if err == nil || original.err == nil {
 			return b, err
 		}
-	case !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotFound):
-		return born{}, err
+		err = original.err
 	}
+	q.log.Warn("a report goes without the message it is about", "id", r.Envelope.ID.String(), "err", err)
 	return q.stageReport(r, nothing{})
+}
+
+// watchedContent is content that remembers whether reading it failed. It is read by
+// one goroutine.
+type watchedContent struct {
+	Content
+	err error
+}
+
+// ReadAt implements Content.
+func (c *watchedContent) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Content.ReadAt(p, off)
+	if err != nil && !(errors.Is(err, io.EOF) && off+int64(n) == c.Size()) {
+		c.err = err
+	}
+	return n, err
 }
 
 func (q *Queue) stageReport(r *bounce.Report, original Content) (born, error) {

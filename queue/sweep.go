@@ -118,20 +118,41 @@ func (q *Queue) expireOne(e *mail.Envelope, d *Delivery, down map[Destination]tr
 }
 
 // changeEach settles what change returns for each delivery of messages, all in
-// one commit. Deliveries that are being attempted are left out. It reports
-// whether the commit succeeded.
+// one commit. Deliveries that are being attempted are left out. If that can't be
+// stored while other things can, each message has a commit of its own, so that what
+// is wrong with one holds up no other. It reports whether the store works.
 func (q *Queue) changeEach(messages []Message, change func(*mail.Envelope, *Delivery) *settlement) bool {
 	q.hands.Lock()
 	defer q.hands.Unlock()
 	var all []*settlement
 	for _, m := range messages {
-		for _, d := range m.Deliveries {
-			if s := q.changeOne(m.Envelope, d, noWish, change); s != nil {
-				all = append(all, s)
-			}
+		all = append(all, q.changesOf(m, change)...)
+	}
+	if q.applyOrLeave(false, all) == nil {
+		return true
+	}
+	for _, m := range messages {
+		err := q.applyOrLeave(false, q.changesOf(m, change))
+		if err == nil {
+			continue
+		}
+		if q.probeStore() != nil {
+			return false
+		}
+		q.log.Error("a message is left as it is", "id", m.ID.String(), "err", err)
+	}
+	return true
+}
+
+// changesOf claims the deliveries of m that change has a settlement for, and returns
+// those.
+func (q *Queue) changesOf(m Message, change func(*mail.Envelope, *Delivery) *settlement) (all []*settlement) {
+	for _, d := range m.Deliveries {
+		if s := q.changeOne(m.Envelope, d, noWish, change); s != nil {
+			all = append(all, s)
 		}
 	}
-	return q.applyOrLeave(false, all) == nil
+	return all
 }
 
 // changeOne claims the delivery that was seen as d and returns what change makes of
