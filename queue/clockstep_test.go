@@ -2,11 +2,13 @@ package queue
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
 )
 
 // However the clock is set, and however short the intervals become, a refused
@@ -75,4 +77,74 @@ func TestPauseOfADestinationWhenTheClockIsSet(t *testing.T) {
 			}, func(o *Options) { o.Retry.WarnAfter = 0 })
 		})
 	}
+}
+
+// When the clock is set back all that waits for its retry is tried within the
+// longest interval and expires in time, however much it is: not only as much as
+// one page.
+func TestBacklogWhenTheClockIsSetBack(t *testing.T) {
+	for _, test := range []struct {
+		why     string
+		restart bool
+	}{{"while it runs", false}, {"while it is off", true}} {
+		t.Run(test.why, func(t *testing.T) {
+			var mu sync.Mutex
+			tried := map[mail.ID]bool{}
+			inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+				mu.Lock()
+				defer mu.Unlock()
+				tried[a.Envelope.ID] = true
+				return all(a, greylist)
+			}, func(r *rig) {
+				const backlog = 3*sweepPage + 7
+				for range backlog {
+					r.send("a@x.example", "b@y.example")
+				}
+				time.Sleep(20 * time.Hour)
+				if test.restart {
+					r.halt()
+				}
+				r.step.Store(int64(-365 * 24 * time.Hour))
+				if test.restart {
+					r.start()
+				}
+				mu.Lock()
+				clear(tried)
+				mu.Unlock()
+				time.Sleep(5 * time.Hour)
+				mu.Lock()
+				n := len(tried)
+				mu.Unlock()
+				if n != backlog {
+					t.Errorf("%d of %d were tried within the longest interval", n, backlog)
+				}
+				time.Sleep(plan.Lifetime - 25*time.Hour + 30*time.Minute)
+				if n := len(r.log.of(mail.EventExpired)); n != backlog {
+					t.Errorf("%d of %d expired in time", n, backlog)
+				}
+			}, func(o *Options) { o.Retry.WarnAfter = 0 })
+		})
+	}
+}
+
+// Intervals that are shortened hold for what waits already, all of it.
+func TestShorterIntervalsHoldForAll(t *testing.T) {
+	var seen tries
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		seen.note(a)
+		return all(a, greylist)
+	}, func(r *rig) {
+		const backlog = 300
+		for range backlog {
+			r.send("a@x.example", "b@y.example")
+		}
+		time.Sleep(20 * time.Hour)
+		short := config.Retry{Lifetime: plan.Lifetime, Intervals: plan.Intervals[:1]}
+		r.Reload(Reloadable{Retry: &short})
+		before := seen.len()
+		time.Sleep(10 * time.Minute)
+		if n := seen.len() - before; n < 5*backlog {
+			t.Errorf("%d attempts at %d messages in ten intervals", n, backlog)
+		}
+	}, func(o *Options) { o.Retry.WarnAfter = 0 })
 }

@@ -59,11 +59,13 @@ func (q *Queue) checkClock() {
 	if step := q.clock.tick(); step != 0 {
 		q.log.Warn("the wall clock was set", "step", step)
 		q.sched.follow(step)
+		q.beyond.Store(true)
 	}
 }
 
 // tend looks after messages that nobody attempts: it sweeps for what has grown
-// old and moves what new routes send elsewhere. It may take its time.
+// old, moves what new routes send elsewhere, and recalls what a clock set back has
+// left in the future. It may take its time.
 func (q *Queue) tend() {
 	every := time.NewTicker(keepEvery)
 	defer every.Stop()
@@ -74,6 +76,9 @@ func (q *Queue) tend() {
 		case <-q.moved:
 			q.rekey()
 		case <-every.C:
+			if q.beyond.Swap(false) && !q.recall() {
+				q.beyond.Store(true)
+			}
 			if q.store.Used() > 0 {
 				q.sweep()
 			}

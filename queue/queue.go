@@ -55,6 +55,7 @@ type Queue struct {
 	entering  sync.RWMutex   // read-held by commits of incoming messages
 	running   sync.WaitGroup // workers
 	moved     chan struct{}  // says that the route table has changed
+	beyond    atomic.Bool    // there may be something to recall
 	stop      chan struct{}  // closed by Stop
 	keepers   sync.WaitGroup // the standing goroutines, see keep and tend
 	lifecycle sync.Mutex     // guards state
@@ -136,6 +137,7 @@ func (q *Queue) Start(ctx context.Context) error {
 	for _, d := range q.store.Damaged() {
 		q.log.Error("damaged entry moved aside", "id", d.Message.String(), "where", d.Where, "what", d.What, "to", d.MovedTo)
 	}
+	q.beyond.Store(true) // the clock may have been set while the relay was off
 	q.state = started
 	q.accepting.Store(true)
 	q.keepers.Go(q.keep)
@@ -216,6 +218,7 @@ func (q *Queue) Reload(r Reloadable) {
 	}
 	if r.Retry != nil {
 		q.retry.Store(&retryPlan{*r.Retry})
+		q.beyond.Store(true)
 	}
 	if r.Limits != nil {
 		q.space.limits.Store(r.Limits)
