@@ -308,6 +308,49 @@ func TestNewRoutesMoveWaitingMail(t *testing.T) {
 	})
 }
 
+// A message that can't be read is not divided by a new route table, and keeps no
+// other from moving. When it can be read it goes the ways of its recipients.
+func TestNewRoutesAndUnreadableMail(t *testing.T) {
+	var seen tries
+	var moved atomic.Bool
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		to := a.Delivery.Destination
+		if to.Route == "smart" && !moved.Load() {
+			return routeFault(a)
+		}
+		out := all(a, taken)
+		for i, at := range a.Pending {
+			if to.Domain != a.Envelope.Recipients[at].Address.Domain {
+				out.Results[i] = Result{Verdict: Reroute}
+			}
+		}
+		if took(&out) {
+			seen.note(a)
+		}
+		return out
+	}, func(r *rig) {
+		bad := r.send("a@x.example", "1@y.example", "2@z.example")
+		for range 5 {
+			r.send("a@x.example", "1@y.example", "2@z.example")
+		}
+		time.Sleep(time.Hour)
+		r.damage(bad, errors.New("input/output error"))
+		moved.Store(true)
+		r.Reload(Reloadable{Router: mxRouter{}})
+		time.Sleep(time.Minute)
+		if seen.len() != 10 || r.store.count() != 1 {
+			t.Errorf("%d attempts, %d messages left; want 10 and the unreadable one", seen.len(), r.store.count())
+		}
+		r.damage(bad, nil)
+		time.Sleep(time.Hour)
+		if seen.len() != 12 || r.store.count() != 0 {
+			t.Errorf("%d attempts, %d messages left; want 12 and none", seen.len(), r.store.count())
+		}
+	}, func(o *Options) {
+		o.Router, o.Retry.WarnAfter = mxRouter{map[string]string{"y.example": "smart", "z.example": "smart"}}, 0
+	})
+}
+
 // Stop waits for attempts; those that take too long are broken off and are done
 // again after the next start, without having counted.
 func TestStopWhileAttemptsRun(t *testing.T) {

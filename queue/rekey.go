@@ -2,6 +2,8 @@ package queue
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -72,23 +74,43 @@ func (q *Queue) part(s *settlement) {
 		d.comeBack()
 	}
 	d.Destination, d.Recipients = stay, append(rest, groups[stay]...)
-	slices.SortFunc(d.Recipients, func(a, b RecipientState) int { return cmp.Compare(a.Index, b.Index) })
+	d.sortRecipients()
 	s.new = d
 }
 
+// stayTogether takes back that recipients leave. An attempt finds out that some of
+// them go another way, when the message can be read again.
+func (s *settlement) stayTogether() {
+	s.new.Recipients = append(s.new.Recipients, s.leaving...)
+	s.new.sortRecipients()
+	s.leaving = nil
+}
+
+func (d *Delivery) sortRecipients() {
+	slices.SortFunc(d.Recipients, func(a, b RecipientState) int { return cmp.Compare(a.Index, b.Index) })
+}
+
+// errUnread: there is no copy of a message since it can't be read.
+var errUnread = errors.New("the message can't be read")
+
 // copyLeaving stages the message for the recipients that leave s. It is as old as
-// the one they leave.
+// the one they leave. An error is errUnread, or the stage's.
 func (q *Queue) copyLeaving(s *settlement) (born, error) {
 	content, err := q.store.Content(q.ctx, s.old.Message)
 	if err != nil {
-		return born{}, err
+		return born{}, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	defer content.Close()
 	stage, err := q.store.Stage()
 	if err != nil {
 		return born{}, err
 	}
-	if _, err := io.Copy(stage, io.NewSectionReader(content, 0, content.Size())); err != nil {
+	original := &watchedContent{Content: content}
+	_, err = io.Copy(stage, io.NewSectionReader(original, 0, content.Size()))
+	if original.err != nil {
+		err = fmt.Errorf("%w: %w", errUnread, original.err)
+	}
+	if err != nil {
 		stage.Discard()
 		return born{}, err
 	}

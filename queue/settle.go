@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -93,8 +94,7 @@ func (q *Queue) settledBefore(s *settlement) {
 
 // resettle tries to store what is unsettled, the oldest first. It reports
 // whether all is stored. A settlement that the store refuses while it takes
-// others is given up: its claim stays, so that it is not attempted again before
-// a restart, and nothing else waits for it.
+// others is given up, and nothing else waits for it.
 func (q *Queue) resettle() bool {
 	for {
 		s := q.unsettled.first()
@@ -109,9 +109,18 @@ func (q *Queue) resettle() bool {
 		case q.probeStore() != nil:
 			return false
 		default:
-			q.log.Error("a delivery can't be settled; left alone until the next start",
-				"id", s.old.Message.String(), "delivery", s.old.Number, "err", err)
+			q.leaveToOperator(s, err)
 		}
 		q.unsettled.done(q)
 	}
+}
+
+// leaveToOperator makes a delivery Dead whose settlement can't be stored: to try it
+// again could deliver it twice. If not even that can be stored its claim stays, so
+// that it is left alone until the next start.
+func (q *Queue) leaveToOperator(s *settlement, cause error) {
+	cause = fmt.Errorf("it may have been delivered; what came of the attempt can't be stored: %w", cause)
+	err := q.apply(false, q.buried(s.envelope, s.old, cause))
+	q.log.Error("a delivery can't be settled", "id", s.old.Message.String(), "delivery", s.old.Number,
+		"err", cause, "left_alone_until_next_start", err != nil)
 }

@@ -262,7 +262,8 @@ func TestNoSpaceWhileSettling(t *testing.T) {
 	}, func(o *Options) { o.Retry.WarnAfter, o.Workers = 0, 10 })
 }
 
-// A single delivery that the store refuses doesn't keep the others back.
+// A single delivery that the store refuses doesn't keep the others back. It is not
+// attempted again: the operator has it.
 func TestUnsettleableDeliveryIsLeftAlone(t *testing.T) {
 	var seen tries
 	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
@@ -283,6 +284,16 @@ func TestUnsettleableDeliveryIsLeftAlone(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		if seen.len() != 2 || r.store.count() != 1 {
 			t.Errorf("%d attempts, %d messages left; want 2 and 1", seen.len(), r.store.count())
+		}
+		list, _, err := r.List(context.Background(), Selector{States: []State{Dead}}, DeliveryKey{}, 10)
+		if err != nil || len(list) != 1 || !strings.Contains(list[0].To[0].Reason, "may have been delivered") {
+			t.Fatalf("dead letters: %+v (%v)", list, err)
+		}
+		r.store.mu.Lock()
+		r.store.refuse = nil
+		r.store.mu.Unlock()
+		if n, err := r.Delete(context.Background(), Selector{IDs: []mail.ID{list[0].ID}}); n != 1 || err != nil || r.store.count() != 0 {
+			t.Errorf("%d deleted (%v), %d left", n, err, r.store.count())
 		}
 	})
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue/bounce"
@@ -37,21 +38,26 @@ func (q *Queue) apply(sync bool, all ...*settlement) error {
 	c := Change{Sync: sync}
 	var mail []born
 	for _, s := range all {
+		if len(s.leaving) > 0 {
+			b, err := q.copyLeaving(s)
+			switch {
+			case errors.Is(err, errUnread):
+				q.log.Error("new routes would divide a message", "id", s.old.Message.String(), "err", err)
+				s.stayTogether()
+			case err != nil:
+				q.discard(mail)
+				return err
+			default:
+				mail = append(mail, b)
+				c.Create = append(c.Create, b.message)
+				c.Sync = true
+			}
+		}
 		switch {
 		case s.new == nil:
 			c.Remove = append(c.Remove, s.old)
 		case s.new != s.old:
 			c.Put = append(c.Put, Move{Old: s.old, New: s.new})
-		}
-		if len(s.leaving) > 0 {
-			b, err := q.copyLeaving(s)
-			if err != nil {
-				q.discard(mail)
-				return err
-			}
-			mail = append(mail, b)
-			c.Create = append(c.Create, b.message)
-			c.Sync = true
 		}
 		for _, r := range s.reports {
 			b, err := q.writeReport(r)

@@ -274,14 +274,19 @@ func (q *Queue) unopened(a *attempting, j job, err error) {
 
 // bury keeps a delivery whose message can't be read for the operator.
 func (q *Queue) bury(a *attempting, cause error) {
-	d := a.Delivery.clone()
-	d.State = Dead
-	for i := range d.Recipients {
-		if r := &d.Recipients[i]; !r.State.Final() {
-			r.State, r.Reason, r.At = Dead, cause.Error(), q.clock.now()
+	q.settle(&ruling{settlement: *q.buried(a.Envelope, a.Delivery, cause), table: a.table})
+}
+
+// buried returns the settlement that makes d Dead. e may be nil if it can't be read.
+func (q *Queue) buried(e *mail.Envelope, d *Delivery, cause error) *settlement {
+	now, dead := q.clock.now(), d.clone()
+	dead.State = Dead
+	for i := range dead.Recipients {
+		if r := &dead.Recipients[i]; !r.State.Final() {
+			r.State, r.Reason, r.At = Dead, cause.Error(), now
 		}
 	}
-	ev := q.eventOf(mail.EventDead, a.Envelope, d, q.clock.now())
+	ev := q.eventOf(mail.EventDead, e, dead, now)
 	ev.Err = cause
-	q.settle(&ruling{settlement: settlement{envelope: a.Envelope, old: a.Delivery, new: d, events: []mail.Event{ev}}, table: a.table})
+	return &settlement{envelope: e, old: d, new: dead, events: []mail.Event{ev}}
 }
