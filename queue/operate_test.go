@@ -351,6 +351,35 @@ func TestNewRoutesAndUnreadableMail(t *testing.T) {
 	})
 }
 
+// The same where an attempt was under way when the routes changed: its outcome is
+// stored all the same.
+func TestNewRoutesAndMailUnreadableSince(t *testing.T) {
+	var seen tries
+	var gate chan struct{} // made in the bubble
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		if seen.note(a) == 1 {
+			<-gate
+			return all(a, greylist)
+		}
+		return all(a, taken)
+	}, func(r *rig) {
+		gate = make(chan struct{})
+		id := r.send("a@x.example", "1@y.example", "2@z.example")
+		synctest.Wait()
+		r.damage(id, errors.New("input/output error"))
+		r.Reload(Reloadable{Router: mxRouter{}})
+		close(gate)
+		synctest.Wait()
+		list, _, err := r.List(context.Background(), Selector{IDs: []mail.ID{id}}, DeliveryKey{}, 10)
+		if err != nil || len(list) != 1 || list[0].State != Deferred || len(list[0].To) != 2 {
+			t.Fatalf("stored: %+v (%v)", list, err)
+		}
+		if n, err := r.Delete(context.Background(), Selector{IDs: []mail.ID{id}}); n != 1 || err != nil || r.store.count() != 0 {
+			t.Errorf("%d deleted (%v), %d left", n, err, r.store.count())
+		}
+	}, func(o *Options) { o.Router = mxRouter{map[string]string{"y.example": "smart", "z.example": "smart"}} })
+}
+
 // Stop waits for attempts; those that take too long are broken off and are done
 // again after the next start, without having counted.
 func TestStopWhileAttemptsRun(t *testing.T) {
