@@ -75,18 +75,15 @@ func (s *scheduler) refusal(h *hop, sender string) *refusal {
 	return nil
 }
 
-// pause gives d, which was not tried, back to the schedule as it is, and starts
-// nothing at h before the given time, or before the longest time that anything
-// waits, which is when an alarm beyond it would go off at once.
-func (s *scheduler) pause(h *hop, d *Delivery, until time.Time) {
+// pause starts nothing at h before the given time, or before the longest time that
+// anything waits, which is when an alarm beyond it would go off at once.
+func (s *scheduler) pause(h *hop, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if longest := s.now().Add(s.plan().horizon()); until.After(longest) {
 		until = longest
 	}
 	h.health.next = later(h.health.next, until)
-	delete(s.claimed, d.DeliveryKey)
-	s.insert(d, nil)
 	s.arm(h)
 }
 
@@ -106,14 +103,19 @@ func (s *scheduler) leave(j job) {
 	s.staff()
 }
 
-// postpone gives up j's claim and comes back to it at the given time.
-func (s *scheduler) postpone(j job, again time.Time) {
+// postpone gives up j's claim and comes back to it at the given time. It does not
+// if operators want something done with it.
+func (s *scheduler) postpone(j job, again time.Time) (wished bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.claimed[j.entry.DeliveryKey]) > 0 {
+		return true
+	}
 	delete(s.claimed, j.entry.DeliveryKey)
 	l := j.lane
 	l.rewind(j.entry.Place, again)
 	s.evaluate(l)
+	return false
 }
 
 // idleAfter is how long a destination's record is kept without a backlog, so that

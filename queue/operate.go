@@ -86,16 +86,22 @@ func (q *Queue) operatePage(page []found, w wish) (int, error) {
 	return count, nil
 }
 
-// grant does to a delivery, whose claim is held, what an operator asked for while
-// it was attempted.
+// grant does to a delivery, whose claim is held, what operators asked for
+// meanwhile, in that order, and gives up the claim.
 func (q *Queue) grant(t *settlement) {
-	s := q.fulfil(t.wish, t.envelope, t.new)
-	if s == nil {
-		q.sched.unclaim(t.new)
+	for {
+		w, ok := q.sched.nextWish(t.new)
+		if !ok {
+			return
+		}
+		s := q.fulfil(w, t.envelope, t.new)
+		if s == nil {
+			continue
+		}
+		if err := q.applyOrLeave(true, []*settlement{s}); err != nil { // grants the next
+			q.log.Error("doing what an operator asked for", "id", t.old.Message.String(), "err", err)
+		}
 		return
-	}
-	if err := q.applyOrLeave(true, []*settlement{s}); err != nil {
-		q.log.Error("doing what an operator asked for", "id", t.old.Message.String(), "err", err)
 	}
 }
 

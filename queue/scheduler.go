@@ -31,12 +31,12 @@ type scheduler struct {
 	// claimed holds the deliveries that somebody is changing: a worker, an
 	// operator, or a commit that creates them. Nobody else may start or change
 	// them; what an operator wants done with one that is being attempted is
-	// noted as a wish.
-	claimed map[DeliveryKey]wish
+	// noted as a wish, after those noted before.
+	claimed map[DeliveryKey][]wish
 }
 
 // wish is what an operator asked for while an attempt ran. It is granted
-// when the attempt is settled, as far as there is anything left.
+// when the claim is given up, as far as there is anything left.
 type wish struct {
 	deed deed
 	// domain, if it is given, is that of the recipients it is about. Only
@@ -72,7 +72,7 @@ type job struct {
 func newScheduler(plan func() *retryPlan, now func() time.Time, bound func(Destination) int, start func()) *scheduler {
 	return &scheduler{
 		plan: plan, now: now, bound: bound, start: start, wake: make(chan struct{}, 1),
-		halted: 1, hops: make(map[Destination]*hop), claimed: make(map[DeliveryKey]wish),
+		halted: 1, hops: make(map[Destination]*hop), claimed: make(map[DeliveryKey][]wish),
 		busy: make(map[string]int), credit: turnWeights,
 	}
 }
@@ -169,7 +169,7 @@ func (s *scheduler) take(h *hop, t turn) (job, bool) {
 			e.fresh.drop() // its holder puts it back as it then is
 			continue
 		}
-		s.claimed[e.DeliveryKey] = noWish
+		s.claimed[e.DeliveryKey] = nil
 		j := job{lane: l, entry: e, turn: s.turnOf(l)}
 		h.running++
 		s.busy[l.Identity]++
@@ -316,21 +316,44 @@ func (s *scheduler) unreadable(l *lane, again time.Time) {
 }
 
 // claim takes d for its caller. If it is somebody's already it notes the wish
-// instead and returns false.
+// instead, after those noted before, and returns false.
 func (s *scheduler) claim(key DeliveryKey, w wish) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, taken := s.claimed[key]; taken {
-		if w != noWish {
-			s.claimed[key] = w
-		}
-		return false
+	wishes, taken := s.claimed[key]
+	if !taken {
+		s.claimed[key] = nil
+		return true
 	}
-	s.claimed[key] = noWish
-	return true
+	if w != noWish && (len(wishes) == 0 || wishes[len(wishes)-1] != w) {
+		s.claimed[key] = append(wishes, w)
+	}
+	return false
 }
 
-// release gives up a claim without a change.
+// nextWish takes the first of the wishes about d, which is stored as it is. Without
+// one it gives up the claim.
+func (s *scheduler) nextWish(d *Delivery) (wish, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wishes := s.claimed[d.DeliveryKey]
+	if len(wishes) == 0 {
+		delete(s.claimed, d.DeliveryKey)
+		s.insert(d, nil)
+		return noWish, false
+	}
+	s.claimed[d.DeliveryKey] = wishes[1:]
+	return wishes[0], true
+}
+
+// dismiss forgets the wishes about a claimed delivery.
+func (s *scheduler) dismiss(key DeliveryKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claimed[key] = nil
+}
+
+// release gives up the claim of a delivery that is gone, or can't be read.
 func (s *scheduler) release(key DeliveryKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,8 +21,6 @@ type settlement struct {
 	events   []mail.Event
 	// keep says that the claim is kept, for the rest of the attempt.
 	keep bool
-	// wish is what an operator asked for while the claim was held.
-	wish wish
 }
 
 // born is a message that a commit creates, on its way to the schedule.
@@ -77,14 +75,14 @@ func (q *Queue) apply(sync bool, all ...*settlement) error {
 		q.discard(mail)
 		return err
 	}
-	granted := q.sched.settled(all)
+	wished := q.sched.settled(all)
 	q.enter(mail)
 	for _, s := range all {
 		for _, e := range s.events {
 			q.recorder.Record(e)
 		}
 	}
-	for _, s := range granted {
+	for _, s := range wished {
 		q.grant(s)
 	}
 	return nil
@@ -123,7 +121,7 @@ func (q *Queue) enter(mail []born) {
 
 // settled tells the schedule what has been stored. It returns the settlements of
 // deliveries that an operator wants something done with; their claims are kept.
-func (s *scheduler) settled(all []*settlement) (granted []*settlement) {
+func (s *scheduler) settled(all []*settlement) (wished []*settlement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range all {
@@ -133,10 +131,8 @@ func (s *scheduler) settled(all []*settlement) (granted []*settlement) {
 		if t.keep {
 			continue
 		}
-		if w := s.claimed[t.old.DeliveryKey]; w != noWish && t.new != nil {
-			s.claimed[t.old.DeliveryKey] = noWish
-			t.wish = w
-			granted = append(granted, t)
+		if len(s.claimed[t.old.DeliveryKey]) > 0 && t.new != nil {
+			wished = append(wished, t)
 			continue
 		}
 		delete(s.claimed, t.old.DeliveryKey)
@@ -144,7 +140,7 @@ func (s *scheduler) settled(all []*settlement) (granted []*settlement) {
 			s.insert(t.new, nil)
 		}
 	}
-	return granted
+	return wished
 }
 
 // enter takes up deliveries that have just been created.
@@ -169,7 +165,7 @@ func (s *scheduler) expect(deliveries []*Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range deliveries {
-		s.claimed[d.DeliveryKey] = noWish
+		s.claimed[d.DeliveryKey] = nil
 	}
 }
 

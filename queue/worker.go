@@ -69,7 +69,8 @@ func (q *Queue) attempt(j job) {
 			return
 		}
 		if out.Wait > 0 {
-			q.sched.pause(j.lane.hop, a.Delivery, began.Add(out.Wait+time.Millisecond).Truncate(time.Millisecond))
+			q.sched.pause(j.lane.hop, began.Add(out.Wait+time.Millisecond).Truncate(time.Millisecond))
+			q.giveBack(a)
 			return
 		}
 		pause, aside := q.observe(j.lane.hop, a.Envelope.From.String(), &out, began)
@@ -208,11 +209,13 @@ func (q *Queue) open(j job) (*attempting, error) {
 	if err != nil {
 		return nil, err
 	}
-	if comparePlaces(d.place(), j.entry.Place) != 0 || d.Lane() != j.lane.Lane || !d.scheduled() {
-		return nil, errStale
-	}
 	a.Delivery, a.Pending = d, d.pending()
-	if a.Envelope, err = q.store.Envelope(q.ctx, d.Message); err != nil {
+	stale := comparePlaces(d.place(), j.entry.Place) != 0 || d.Lane() != j.lane.Lane || !d.scheduled()
+	a.Envelope, err = q.store.Envelope(q.ctx, d.Message)
+	switch {
+	case stale:
+		return a, errStale
+	case err != nil:
 		return a, err
 	}
 	content, err := q.store.Content(q.ctx, d.Message)
@@ -256,8 +259,10 @@ func (c *readContent) damage() error {
 func (q *Queue) unopened(a *attempting, j job, err error) {
 	key := j.entry.DeliveryKey
 	switch {
-	case errors.Is(err, errStale), errors.Is(err, ErrNotFound):
-		q.sched.release(key) // finished or moved since its place was read
+	case errors.Is(err, errStale):
+		q.giveBack(a) // moved since its place was read
+	case errors.Is(err, ErrNotFound):
+		q.sched.release(key) // finished since
 	case errors.Is(err, ErrDamaged) && a != nil:
 		q.bury(a, err)
 	case errors.Is(err, ErrDamaged):
@@ -268,8 +273,27 @@ func (q *Queue) unopened(a *attempting, j job, err error) {
 		if q.ctx.Err() == nil {
 			q.log.Error("reading a delivery", "id", key.Message.String(), "err", err)
 		}
-		q.sched.postpone(j, q.clock.now().Add(unreadPause))
+		again := q.clock.now().Add(unreadPause)
+		for q.sched.postpone(j, again) {
+			if a != nil && a.Envelope != nil {
+				q.giveBack(a)
+				return
+			}
+			q.log.Error("what an operator asked for is not done", "id", key.Message.String(), "err", err)
+			q.sched.dismiss(key)
+		}
 	}
+}
+
+// giveBack gives up the claim of a delivery that was not tried, after what
+// operators asked for meanwhile was done. Where the schedule has it now is where
+// it goes: whoever met it elsewhere has left it to the holder of its claim.
+func (q *Queue) giveBack(a *attempting) {
+	if a.Envelope == nil {
+		q.sched.unclaim(a.Delivery) // unreadable: whoever attempts it finds out
+		return
+	}
+	q.settle(&ruling{settlement: settlement{envelope: a.Envelope, old: a.Delivery, new: a.Delivery}, table: a.table})
 }
 
 // bury keeps a delivery whose message can't be read for the operator.
