@@ -3,12 +3,15 @@ package spool
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
@@ -194,6 +197,44 @@ func TestRecordDamaged(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDamageBehindAFailedDisk: a record that can't be read does not keep the next
+// generation from opening, though there is something to do again about it.
+func TestDamageBehindAFailedDisk(t *testing.T) {
+	fs := vfs.NewMem()
+	disk := &faults{after: -1}
+	hurt, well := twoMessages(t, fs, 100)
+	recovered := newListener("queue_disk_recovered")
+	s, err := Open("spool", Options{FS: errorfs.Wrap(fs, disk), Logger: slog.New(recovered), Memory: minMemory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Commit(t.Context(), &queue.Change{Remove: hurt.Deliveries[:1]}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), &queue.Change{Remove: well.Deliveries}); err != nil {
+		t.Fatal(err)
+	}
+	key := appendIDKey(nil, tableMessage, hurt.Envelope.ID)
+	if err := s.current.db.Set(key, []byte("\xffnonsense"), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	s.refusedMu.Lock()
+	s.refused = append(s.refused, hurt.Envelope.ID)
+	s.refusedMu.Unlock()
+	disk.set(0, 1, syscall.EIO)
+	if err := s.Commit(t.Context(), &queue.Change{Meta: map[string][]byte{"a": nil}, Sync: true}); err == nil {
+		t.Fatal("the disk did not fail: the test shows nothing")
+	}
+	awaitRecovery(t, s, recovered)
+	if d := s.Damaged(); len(d) == 0 || d[0].Message != hurt.Envelope.ID {
+		t.Errorf("reported: %+v", d)
+	}
+	if _, err := s.Envelope(t.Context(), well.Envelope.ID); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("what had ended beside it: %v", err)
 	}
 }
 

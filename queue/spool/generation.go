@@ -283,7 +283,12 @@ func (s *Spool) takeBack(g *generation) error {
 	w := s.newWriter(g)
 	defer w.free()
 	for _, id := range refused {
-		if err := w.erase(id); err != nil && !errors.Is(err, queue.ErrNotFound) {
+		err := w.erase(id)
+		switch {
+		case err == nil || errors.Is(err, queue.ErrNotFound):
+		case isDamage(err): // what can't be read is not delivered either
+			_ = s.damaged(queue.Damage{Message: id, Where: "records", What: firstLine(err), Remedy: remedyRestart})
+		default:
 			return err
 		}
 	}

@@ -101,14 +101,22 @@ func (j *journal) note(c *queue.Change, files []contentFile) {
 	}
 }
 
-// redo does again what the generation before may have lost. Nobody else is at
-// work yet.
+// redo does again what the generation before may have lost. What is about a record
+// that can't be read any more is left out, with its content file. Nobody else is
+// at work yet.
 func (s *Spool) redo(g *generation) error {
 	j := &s.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range j.steps {
-		if err := s.redoStep(g, &j.steps[i]); err != nil && !errors.Is(err, queue.ErrNotFound) {
+		r := &j.steps[i]
+		err := s.redoStep(g, r)
+		switch {
+		case err == nil || errors.Is(err, queue.ErrNotFound):
+		case isDamage(err):
+			r.file = 0
+			_ = s.damaged(queue.Damage{Message: r.key.Message, Where: "records", What: firstLine(err), Remedy: remedyRestart})
+		default:
 			return wrap("repeating unsynced changes", err)
 		}
 	}
