@@ -16,6 +16,24 @@ func (rotten) ReadAt(p []byte, off int64) (int, error) {
 	return 0, fmt.Errorf("reading at %d: %w", off, ErrDamaged)
 }
 
+// What was moved aside of a message is dropped with it, if the operator names it and
+// nothing else.
+func TestDeleteWhatIsAside(t *testing.T) {
+	inBubble(t, alwaysTaken, func(r *rig) {
+		id := mail.NewID(r.clock.now())
+		r.store.aside = map[mail.ID]bool{id: true}
+		ids := []mail.ID{id}
+		if n, err := r.Delete(context.Background(), Selector{IDs: ids, Route: "mx"}); n != 0 || err != nil {
+			t.Errorf("by a route: %d deleted (%v)", n, err)
+		}
+		for _, want := range []int{1, 0} {
+			if n, err := r.Delete(context.Background(), Selector{IDs: ids}); n != want || err != nil {
+				t.Errorf("%d deleted (%v), want %d", n, err, want)
+			}
+		}
+	})
+}
+
 // Content that turns out to be damaged while it is sent is no fault of the next
 // hop's: the operator gets the message at once, the sender no odd report.
 func TestContentDamagedInTheMiddle(t *testing.T) {

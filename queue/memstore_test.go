@@ -29,6 +29,7 @@ type memStore struct {
 	refuse          func(*Change) error
 	doubt           func(*Change) error // done, and an error all the same
 	contentErr      map[mail.ID]error
+	aside           map[mail.ID]bool // what Forget knows
 	free            uint64
 	freeErr         error
 	stages          atomic.Int64 // open ones
@@ -373,7 +374,16 @@ func (s *memStore) Meta(_ context.Context, key string) ([]byte, error) {
 	return s.meta[key], nil
 }
 
-func (s *memStore) Damaged() []Damage     { return nil }
+func (s *memStore) Damaged() []Damage { return nil }
+
+func (s *memStore) Forget(_ context.Context, id mail.ID) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.aside[id]
+	delete(s.aside, id)
+	return was, nil
+}
+
 func (s *memStore) Free() (uint64, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.free, s.freeErr }
 func (s *memStore) Close() error          { return nil }
 

@@ -27,9 +27,24 @@ func (q *Queue) Release(ctx context.Context, sel Selector) (int, error) {
 }
 
 // Delete drops what sel selects; of a delivery to several domains, only the
-// recipients in sel.ToDomain if there is one. Nobody is told.
+// recipients in sel.ToDomain if there is one. Nobody is told. Of a message given by
+// nothing but its id it drops what was moved aside, too.
 func (q *Queue) Delete(ctx context.Context, sel Selector) (int, error) {
-	return q.operate(ctx, sel, wishDelete)
+	count, err := q.operate(ctx, sel, wishDelete)
+	if err != nil || !sel.onlyIDs() {
+		return count, err
+	}
+	for _, id := range sel.IDs {
+		forgotten, err := q.store.Forget(ctx, id)
+		if err != nil {
+			return count, err
+		}
+		if forgotten {
+			q.log.Info("what was left of a damaged message is deleted", "id", id.String())
+			count++
+		}
+	}
+	return count, nil
 }
 
 // Bounce gives up what sel selects, recipients as Delete does, and tells the senders.

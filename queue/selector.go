@@ -32,6 +32,11 @@ func (s *Selector) selective() bool {
 		s.Route != "" || s.OlderThan > 0 || len(s.States) > 0
 }
 
+// onlyIDs reports whether messages are named and nothing else is asked of them.
+func (s *Selector) onlyIDs() bool {
+	return len(s.IDs) > 0 && s.ToDomain.IsZero() && s.From == nil && s.Route == "" && s.OlderThan == 0 && len(s.States) == 0
+}
+
 // matches reports whether d meets the conditions other than IDs.
 func (s *Selector) matches(e *mail.Envelope, d *Delivery, now time.Time) bool {
 	return s.matchesMessage(e, now) &&

@@ -72,8 +72,10 @@ type Store interface {
 	// A missing key gives nil. They are set by Change.Meta.
 	Meta(ctx context.Context, key string) ([]byte, error)
 
-	// Damaged returns what was found unreadable and moved aside since Open.
+	// Damaged returns what was found unreadable and moved aside since Open. Forget
+	// removes what lies aside of a message, and reports whether there was anything.
 	Damaged() []Damage
+	Forget(ctx context.Context, id mail.ID) (bool, error)
 
 	// Verify reads everything and calls report for each fault it finds, and
 	// progress now and then with the octets of content read and those there are; it

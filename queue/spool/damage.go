@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +23,7 @@ const (
 	remedyRestart = "the next start of the relay makes the engine anew with what can be read; messages listed here are dead or gone then"
 	remedyTable   = "messages that nothing else names may be missing; what can be read goes on"
 	remedyRecord  = "it can't be delivered: ask its sender to send it again"
+	remedyAside   = "its sender has to send it again; `postrider queue delete` of its id drops what is left of it"
 	remedyContent = "it can't be delivered: ask its sender to send it again, and drop it with `postrider queue delete`"
 )
 
@@ -97,6 +99,9 @@ func (s *Spool) moveAside(g *generation, id mail.ID) (moved bool, err error) {
 		err := scan(g.db, prefix, func(key, value []byte) error {
 			moved = true
 			w.set(appendDamagedKey(nil, key), value)
+			if key[0] == tableFile {
+				w.set(orphansKey, nil) // its content file has no name any more
+			}
 			if key[0] == tableMessage || key[0] == tableContent {
 				w.deleteOnce(key)
 			} else {
@@ -133,6 +138,42 @@ func (s *Spool) moveAside(g *generation, id mail.ID) (moved bool, err error) {
 	s.live.drop(id)
 	s.tally.reset(by)
 	return true, nil
+}
+
+// Forget removes what was moved aside of a message, for an operator who is done with
+// it, and reports whether there was anything.
+func (s *Spool) Forget(_ context.Context, id mail.ID) (forgotten bool, err error) {
+	g, err := s.use()
+	if err != nil {
+		return false, err
+	}
+	defer s.mu.RUnlock()
+	b := g.db.NewBatch()
+	defer b.Close()
+	file := false
+	for _, table := range []byte{tableMessage, tableContent, tableDelivery, tableFile} {
+		prefix := appendDamagedKey(nil, appendIDKey(nil, table, id))
+		err := scan(g.db, prefix, func(key, _ []byte) error {
+			forgotten, file = true, file || table == tableFile
+			return b.Delete(key, nil)
+		})
+		if err != nil {
+			return false, wrap("looking for what was moved aside", err)
+		}
+	}
+	if forgotten {
+		if err := g.apply(b); err != nil {
+			return false, err
+		}
+	}
+	if file {
+		s.unlink(id)
+	}
+	err = s.fs.Remove(s.fs.PathJoin(s.dir, damagedName, id.String()))
+	if isNotExist(err) {
+		return forgotten, nil
+	}
+	return true, wrap("removing what was moved aside", err)
 }
 
 // tailOf reads the delivery at the end of a key of the schedule or of the index

@@ -196,7 +196,50 @@ func TestRecordDamaged(t *testing.T) {
 					t.Errorf("verify afterwards: %v", d)
 				}
 			}
+			if was, err := s.Forget(t.Context(), id); err != nil || !was {
+				t.Errorf("forgetting it: %t (%v)", was, err)
+			}
+			if found := faultsFound(t, s); len(found) > 0 {
+				t.Errorf("verify when it is forgotten: %v", found)
+			}
+			if was, err := s.Forget(t.Context(), well.Envelope.ID); err != nil || was {
+				t.Errorf("forgetting what is well: %t (%v)", was, err)
+			}
 		})
+	}
+}
+
+// TestContentOutlivesItsRecords: when the records of a message in a file are moved
+// aside its content is kept, until it is forgotten.
+func TestContentOutlivesItsRecords(t *testing.T) {
+	fs := vfs.NewMem()
+	hurt, well := twoMessages(t, fs, 200_000)
+	id := hurt.Envelope.ID
+	s := mustOpen(t, fs, "spool")
+	b, key := s.current.db.NewBatch(), appendIDKey(nil, tableMessage, id)
+	_, _ = b.Delete(key, nil), b.Set(key, []byte("\xffnonsense"), nil) // it is removed as what was written once
+	if err := s.current.db.Apply(b, pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Envelope(t.Context(), id); !errors.Is(err, queue.ErrDamaged) {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, fs, "spool")
+	if aside := idsAmong(t, fs, "spool/damaged"); len(aside) != 1 || aside[0] != id {
+		t.Errorf("aside: %v", aside)
+	}
+	if was, err := s.Forget(t.Context(), id); err != nil || !was {
+		t.Errorf("forgetting it: %t (%v)", was, err)
+	}
+	left := append(idsAmong(t, fs, "spool/damaged"), idsAmong(t, fs, "spool/content")...)
+	if len(left) != 1 || left[0] != well.Envelope.ID {
+		t.Errorf("left: %v", left)
+	}
+	if found := faultsFound(t, s); len(found) > 0 {
+		t.Errorf("verify: %v", found)
 	}
 }
 

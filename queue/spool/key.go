@@ -25,7 +25,8 @@ import (
 //	06 text(destination) state         counters (totals.go), merged
 //	07 id                              content that lies in a file: its size and sum (value.go)
 //	08 name                            Meta value as it is
-//	09 key                             what was stored under key and can't be read
+//	09 key                             what was stored under key and can't be read,
+//	                                   until Forget
 //
 // id is the 16 octets of the ULID, so that messages lie in order of arrival.
 // number is 4 octets, big-endian. state is the octet of queue.State. due is the

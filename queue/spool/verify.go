@@ -332,7 +332,7 @@ func (v *verifier) aside(key []byte, _ func() ([]byte, error)) error {
 	}
 	v.tell(queue.Damage{
 		Message: id, Where: fmt.Sprintf("key %x", key[1:]), What: "was moved aside earlier",
-		MovedTo: fmt.Sprintf("table %02x", tableDamaged), Remedy: "its sender has to send it again",
+		MovedTo: fmt.Sprintf("table %02x", tableDamaged), Remedy: remedyAside,
 	})
 	return nil
 }
