@@ -2,10 +2,12 @@ package admin
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
@@ -58,15 +60,25 @@ type finding struct {
 	Total int64 `json:"total,omitempty"`
 }
 
-// verify writes what it finds as it goes on.
+// patience is how long a reader of a verification may take to read on.
+const patience = time.Minute
+
+// verify writes what it finds as it goes on. The queue's engine can't be replaced
+// meanwhile, which is what a failed disk asks for: so whoever stops to read, in a
+// pager that is left open, ends it.
 func (b Backend) verify(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	out := newLines(w)
 	defer out.flush()
 	tell := func(f finding) {
-		out.put(f)
-		out.flush()
+		_ = out.http.SetWriteDeadline(time.Now().Add(patience))
+		if out.put(f); !out.flush() {
+			cancel()
+		}
+		_ = out.http.SetWriteDeadline(time.Time{})
 	}
-	err := b.Queue.Verify(r.Context(), func(d queue.Damage) { tell(finding{Damage: &d}) },
+	err := b.Queue.Verify(ctx, func(d queue.Damage) { tell(finding{Damage: &d}) },
 		func(done, total int64) { tell(finding{Done: done, Total: total}) })
 	if err != nil {
 		out.fail(err)
