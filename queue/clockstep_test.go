@@ -148,3 +148,48 @@ func TestShorterIntervalsHoldForAll(t *testing.T) {
 		}
 	}, func(o *Options) { o.Retry.WarnAfter = 0 })
 }
+
+// Mail that came while the clock was ahead is warned about and expires in its time
+// once that has been corrected, and so is what came after: their IDs are not in
+// order of arrival.
+func TestSweepsAfterTheClockWasAhead(t *testing.T) {
+	for _, ahead := range []time.Duration{3 * time.Hour, 48 * time.Hour, 365 * 24 * time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			var got reports
+			inBubble(t, got.deliver(alwaysUnreachable), func(r *rig) {
+				const backlog = 50 // hardly any of it is ever attempted
+				r.step.Store(int64(ahead))
+				time.Sleep(2 * keepEvery)
+				for range backlog {
+					r.send("a@x.example", "b@y.example")
+				}
+				time.Sleep(5 * time.Hour)
+				if n := got.with("Action: delayed"); n != backlog {
+					t.Fatalf("%d of %d are told of a delay", n, backlog)
+				}
+				for range backlog {
+					r.send("a@x.example", "b@y.example")
+				}
+				r.step.Store(0)
+				time.Sleep(time.Hour)
+				for range backlog {
+					r.send("a@x.example", "b@y.example")
+				}
+				wait := func(d time.Duration) {
+					if ahead < d {
+						d += ahead // of two readings of an age the shorter holds
+					}
+					time.Sleep(d)
+				}
+				wait(5 * time.Hour)
+				if n := got.with("Action: delayed"); n != 3*backlog {
+					t.Errorf("%d of %d are told of a delay", n, 3*backlog)
+				}
+				wait(plan.Lifetime - 5*time.Hour + 2*keepEvery)
+				if n := got.with("Action: failed"); n != 3*backlog {
+					t.Errorf("%d of %d are returned", n, 3*backlog)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/postrider/postrider/internal/mail"
 )
@@ -28,37 +30,73 @@ func (q *Queue) sweep() {
 	}
 }
 
-// sweepWarnings goes on where the last one ended: each message is looked at once,
-// when it is old enough.
-func (q *Queue) sweepWarnings() {
-	from := *q.warned.Load()
+// eachOld has visit look at the messages that are at least so old, from an ID on,
+// page by page until it returns false. In order of arrival it would end at the
+// first younger one. IDs in the future are from before the clock was set back, and
+// theirs may be older, so it goes on with them.
+func (q *Queue) eachOld(from mail.ID, least time.Duration, visit func([]Message) bool) {
+	future := q.future()
 	for q.ctx.Err() == nil {
 		messages, err := q.store.Messages(q.ctx, from, sweepPage)
 		if err != nil {
-			q.log.Error("looking for late mail", "err", err)
+			q.log.Error("looking for old mail", "err", err)
 			return
 		}
-		old := messages[:0]
+		if len(messages) == 0 {
+			return
+		}
+		from = messages[len(messages)-1].ID.Next()
 		now := q.clock.now()
+		old := messages[:0]
 		for _, m := range messages {
-			if q.clock.age(m.Arrival, now) < q.plan().WarnAfter {
+			if q.clock.age(m.Arrival, now) >= least {
+				old = append(old, m)
+			} else if m.ID.Compare(future) < 0 {
+				from = future
 				break
 			}
-			old = append(old, m)
 		}
-		if len(old) == 0 || !q.changeEach(old, q.warnOne) {
-			return
-		}
-		from = old[len(old)-1].ID.Next()
-		q.warned.Store(&from)
-		if len(old) < sweepPage {
+		if len(old) > 0 && !visit(old) {
 			return
 		}
 	}
 }
 
+// future is the first ID that no message has unless the clock was set back.
+func (q *Queue) future() mail.ID { return mail.FirstID(q.clock.now().Add(time.Millisecond)) }
+
+// sweepWarnings goes on where the last one ended: each message is looked at once,
+// when it is old enough. A place in the future is no place: the clock was ahead.
+func (q *Queue) sweepWarnings() {
+	from := *q.warned.Load()
+	if from.Compare(q.future()) > 0 {
+		from = mail.ID{}
+	}
+	q.eachOld(from, q.plan().WarnAfter, func(old []Message) bool {
+		end := old[len(old)-1].ID.Next()
+		if !q.changeEach(only(old, unwarned), q.warnOne) {
+			return false
+		}
+		if end.Compare(q.future()) <= 0 {
+			q.warned.Store(&end)
+		}
+		return true
+	})
+}
+
+// only leaves of messages the deliveries that a sweep wants, so that no other is
+// claimed and read again.
+func only(messages []Message, wants func(*Delivery) bool) []Message {
+	for i, m := range messages {
+		messages[i].Deliveries = slices.DeleteFunc(m.Deliveries, func(d *Delivery) bool { return !wants(d) })
+	}
+	return messages
+}
+
+func unwarned(d *Delivery) bool { return d.scheduled() && !d.Warned }
+
 func (q *Queue) warnOne(e *mail.Envelope, d *Delivery) *settlement {
-	if !d.scheduled() || d.Warned {
+	if !unwarned(d) {
 		return nil
 	}
 	s := &settlement{envelope: e, old: d, new: d.clone()}
@@ -71,24 +109,14 @@ func (q *Queue) warnOne(e *mail.Envelope, d *Delivery) *settlement {
 // sweepExpired gives up what is past its lifetime at destinations that are down.
 // It begins with the oldest message each time.
 func (q *Queue) sweepExpired(down map[Destination]trouble) {
-	var from mail.ID
-	expire := func(e *mail.Envelope, d *Delivery) *settlement { return q.expireOne(e, d, down) }
-	for q.ctx.Err() == nil {
-		messages, err := q.store.Messages(q.ctx, from, sweepPage)
-		if err != nil {
-			q.log.Error("looking for expired mail", "err", err)
-			return
-		}
-		now := q.clock.now()
-		n := 0
-		for n < len(messages) && q.clock.age(messages[n].Arrival, now) >= q.plan().Lifetime {
-			n++
-		}
-		if n == 0 || !q.changeEach(messages[:n], expire) || n < sweepPage {
-			return
-		}
-		from = messages[n-1].ID.Next()
+	waits := func(d *Delivery) bool {
+		_, ok := down[d.Destination]
+		return ok && d.scheduled()
 	}
+	expire := func(e *mail.Envelope, d *Delivery) *settlement { return q.expireOne(e, d, down) }
+	q.eachOld(mail.ID{}, q.plan().Lifetime, func(old []Message) bool {
+		return q.changeEach(only(old, waits), expire)
+	})
 }
 
 // expireOne returns the settlement that gives d up, or nil.
