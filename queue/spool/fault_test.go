@@ -106,6 +106,39 @@ func awaitRecovery(t *testing.T, s *Spool, recovered *listen) {
 	}
 }
 
+// TestNoFileOfWhatFailed: content that was stored together with the end of another
+// message leaves no file behind if the disk fails with it, nor loses it if the change
+// was done after all.
+func TestNoFileOfWhatFailed(t *testing.T) {
+	for after := range 12 {
+		fs, disk := vfs.NewMem(), &faults{after: -1}
+		old, _ := twoMessages(t, fs, 100)
+		recovered := newListener("queue_disk_recovered")
+		s, err := Open("spool", Options{FS: errorfs.Wrap(fs, disk), Logger: slog.New(recovered), Memory: minMemory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report := storetest.NewMessage(rand.New(rand.NewPCG(3, 3)), storetest.Start, 100_000, storetest.Destination(1))
+		created, err := report.Stage(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		disk.set(after, 1, syscall.EIO)
+		err = s.Commit(t.Context(), &queue.Change{Create: []queue.NewMessage{created}, Remove: old.Deliveries, Sync: true})
+		created.Content.Discard()
+		disk.heal()
+		awaitRecovery(t, s, recovered)
+		_, missing := s.Envelope(t.Context(), report.Envelope.ID)
+		files := idsAmong(t, fs, "spool/content")
+		if (missing == nil) != (len(files) == 1) || err == nil && missing != nil {
+			t.Errorf("a fault at operation %d: commit: %v; the message: %v; files: %v", after, err, missing, files)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestFailingDisk makes each write operation of a history fail in turn, once or
 // for good until it is repaired. A step that succeeds is done, one that fails is
 // not, and everything goes on without a restart.

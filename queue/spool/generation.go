@@ -95,6 +95,9 @@ func (s *Spool) prepare(g *generation) error {
 	if err := s.takeBack(g); err != nil {
 		return err
 	}
+	if err := s.dropDoubtful(g); err != nil {
+		return err
+	}
 	if err := s.redo(g); err != nil {
 		return err
 	}
@@ -257,20 +260,39 @@ func (s *Spool) reopen() {
 
 // doubt deals with a change that failed in a way that may have left it on the
 // disk. If all it does is to create messages, their senders were told to come
-// again, and the next generation takes them back before anybody sees them.
+// again, and the next generation takes them back before anybody sees them. If it
+// does more the next generation looks which of its content files it needs.
 func (s *Spool) doubt(c *queue.Change) {
 	for i := range c.Create {
 		// Its file is not the stage's to remove: a message may have it.
 		c.Create[i].Content.(*stage).committed()
 	}
-	if len(c.Put) > 0 || len(c.Remove) > 0 || len(c.Meta) > 0 {
-		return
-	}
 	s.refusedMu.Lock()
 	defer s.refusedMu.Unlock()
-	for i := range c.Create {
-		s.refused = append(s.refused, c.Create[i].Envelope.ID)
+	list := &s.refused
+	if len(c.Put) > 0 || len(c.Remove) > 0 || len(c.Meta) > 0 {
+		list = &s.doubtful
 	}
+	for i := range c.Create {
+		*list = append(*list, c.Create[i].Envelope.ID)
+	}
+}
+
+// dropDoubtful removes content files of messages that were not created after all.
+func (s *Spool) dropDoubtful(g *generation) error {
+	s.refusedMu.Lock()
+	defer s.refusedMu.Unlock()
+	for _, id := range s.doubtful {
+		_, err := get(g.db, appendIDKey(nil, tableFile, id))
+		switch {
+		case errors.Is(err, queue.ErrNotFound):
+			s.unlink(id)
+		case err != nil && !isDamage(err):
+			return wrap("looking at what was in doubt", err)
+		}
+	}
+	s.doubtful = nil
+	return nil
 }
 
 func (s *Spool) takeBack(g *generation) error {

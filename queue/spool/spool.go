@@ -53,9 +53,10 @@ type Spool struct {
 	// offline: nobody else is at work, nor may be, see Inspect.
 	offline bool
 
-	// refusedMu guards refused, see doubt.
+	// refusedMu guards refused and doubtful, see doubt.
 	refusedMu sync.Mutex
 	refused   []mail.ID
+	doubtful  []mail.ID
 
 	// failed wakes keep, which ends when closing is closed and then closes kept.
 	failed  chan struct{}
