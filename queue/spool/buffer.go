@@ -78,7 +78,8 @@ func (b *buffer) content() *memoryContent {
 	return &memoryContent{buf: b, data: b.data}
 }
 
-// memoryContent is a small content. It is read by one goroutine at a time.
+// memoryContent is a small content. Several goroutines may read it at once, as a
+// message's deliveries do, but none while it is closed.
 type memoryContent struct {
 	buf  *buffer
 	data []byte

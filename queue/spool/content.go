@@ -82,7 +82,8 @@ func (s *Spool) openFile(g *generation, id mail.ID) (queue.Content, error) {
 
 // fileContent is a content that lies in a file. Reading it from the beginning to
 // the end checks its sum: the read that returns its last octets fails if they
-// are not what was accepted, so that nobody ends a transfer with them.
+// are not what was accepted, so that nobody ends a transfer with them. Where several
+// read at once, as a new message's deliveries may, they can escape the check.
 type fileContent struct {
 	file  vfs.File
 	want  fileRecord
