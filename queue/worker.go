@@ -52,6 +52,7 @@ const forever = 100 * 365 * 24 * time.Hour
 // that the next hop wants in a further transaction.
 func (q *Queue) attempt(j job) {
 	defer q.sched.leave(j)
+	defer q.survive(j)
 	a, err := q.open(j)
 	if err != nil {
 		q.unopened(a, j, err)
@@ -82,12 +83,26 @@ func (q *Queue) attempt(j job) {
 	}
 }
 
+// survive keeps a panic about one delivery from ending the relay, at each of its
+// starts. What the attempt came to is not known any more, so the delivery keeps its
+// claim: not attempted again in this process, nobody gets it twice over and over.
+func (q *Queue) survive(j job) {
+	if p := recover(); p != nil {
+		q.logPanic(j.entry.DeliveryKey, p)
+		q.log.Error("delivery left alone until the next start", "id", j.entry.Message.String())
+	}
+}
+
+func (q *Queue) logPanic(key DeliveryKey, p any) {
+	q.log.Error("panic in a delivery", "id", key.Message.String(), "delivery", key.Number,
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+}
+
 // carry has the Deliverer do its work. A panic in it defers the delivery.
 func (q *Queue) carry(a *attempting) (out Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
-			q.log.Error("panic in a delivery", "id", a.Delivery.Message.String(),
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			q.logPanic(a.Delivery.DeliveryKey, p)
 			out = deferAll(len(a.Pending), "internal error")
 		}
 	}()
