@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,9 @@ func TestReportWithoutItsMessage(t *testing.T) {
 					t.Errorf("%d of 51 delays were reported", n)
 				}
 				time.Sleep(plan.Lifetime)
+				if !strings.Contains(r.logs.String(), "input/output error") {
+					t.Error("the log does not say why a message was left out")
+				}
 				if n := got.with("Action: failed"); n != 51 || r.store.count() != 0 {
 					t.Errorf("%d of 51 failures were reported, %d messages are left", n, r.store.count())
 				}

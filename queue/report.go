@@ -134,9 +134,9 @@ func (q *Queue) writeReport(r *bounce.Report) (born, error) {
 	if err == nil {
 		defer content.Close()
 		original := &watchedContent{Content: content}
-		b, err := q.stageReport(r, original)
-		if err == nil || original.err == nil {
-			return b, err
+		b, failed := q.stageReport(r, original)
+		if failed == nil || original.err == nil {
+			return b, failed
 		}
 		err = original.err
 	}
