@@ -149,7 +149,7 @@ func (q *Queue) Start(ctx context.Context) error {
 // Stop takes no more mail, starts no more attempts, gives up those that only wait
 // for a connection, and waits for those whose transaction runs.
 // When ctx ends they are broken off; what they had not finished is tried again
-// after the next Start. It returns ctx's error if attempts still run after
+// after the next Start. It returns ctx's error if anything still runs after
 // that. Further calls do nothing.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.lifecycle.Lock()
@@ -158,22 +158,22 @@ func (q *Queue) Stop(ctx context.Context) error {
 		q.giveUp()
 		return nil
 	}
-	q.entering.Lock() // after commits that have begun
+	q.state = stopped
 	q.accepting.Store(false)
-	q.entering.Unlock()
 	q.sched.halt()
 	q.close()
-	idle := make(chan struct{})
-	go func() {
+	err := q.await(ctx, "attempts still run", func() {
+		q.entering.Lock() // after commits that have begun
+		q.entering.Unlock()
 		q.running.Wait()
-		close(idle)
-	}()
-	if err := q.await(ctx, idle); err != nil {
-		return err
-	}
-	q.state = stopped
+	})
 	close(q.stop)
 	q.giveUp()
+	return errors.Join(err, q.await(ctx, "the store still works", q.finish))
+}
+
+// finish ends what runs beside attempts and stores what it can of the rest.
+func (q *Queue) finish() {
 	q.keepers.Wait()
 	q.resettle()
 	if n := q.unsettled.len(); n > 0 {
@@ -181,31 +181,36 @@ func (q *Queue) Stop(ctx context.Context) error {
 	}
 	_ = q.probeStore() // saves the clock; its error is noted
 	q.sched.dropFresh()
-	return nil
 }
 
 // lastMoment is how long before the end of its time Stop breaks off attempts, and
 // how long after the end of a context without a deadline it waits for them.
 const lastMoment = 500 * time.Millisecond
 
-// await waits for idle, and breaks attempts off when ctx is about to end.
-func (q *Queue) await(ctx context.Context, idle <-chan struct{}) error {
+// await waits until wait returns, and breaks attempts off when ctx is about to end.
+// If it does not return then, the error says what that means.
+func (q *Queue) await(ctx context.Context, otherwise string, wait func()) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		wait()
+	}()
 	patience, cancel := context.WithCancel(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
 		patience, cancel = context.WithDeadline(ctx, deadline.Add(-lastMoment))
 	}
 	defer cancel()
 	select {
-	case <-idle:
+	case <-done:
 		return nil
 	case <-patience.Done():
 	}
 	q.giveUp()
 	select {
-	case <-idle:
+	case <-done:
 		return nil
 	case <-time.After(lastMoment):
-		return fmt.Errorf("attempts still run: %w", context.Cause(patience))
+		return fmt.Errorf("%s: %w", otherwise, context.Cause(patience))
 	}
 }
 
