@@ -163,7 +163,8 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.sched.halt()
 	q.close()
 	err := q.await(ctx, "attempts still run", func() {
-		q.entering.Lock() // after commits that have begun
+		//lint:ignore SA2001 it waits for commits that have begun
+		q.entering.Lock()
 		q.entering.Unlock()
 		q.running.Wait()
 	})
