@@ -163,8 +163,8 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.sched.halt()
 	q.close()
 	err := q.await(ctx, "attempts still run", func() {
-		//lint:ignore SA2001 it waits for commits that have begun
 		q.entering.Lock()
+		//lint:ignore SA2001 it waits for commits that have begun
 		q.entering.Unlock()
 		q.running.Wait()
 	})
