@@ -40,7 +40,7 @@ type memMessage struct {
 	envelope *mail.Envelope
 	content  []byte
 	open     map[uint32]bool
-	bad      bool // its content is a badSector
+	bad      func(Content) Content // if given, what reading it is like
 }
 
 // memLane is sorted; places before head are gone.
@@ -243,8 +243,8 @@ func (s *memStore) Content(_ context.Context, id mail.ID) (Content, error) {
 	if m := s.messages[id]; m != nil {
 		s.contents.Add(1)
 		c := &memContent{Reader: bytes.NewReader(m.content), s: s}
-		if m.bad {
-			return badSector{c}, nil
+		if m.bad != nil {
+			return m.bad(c), nil
 		}
 		return c, nil
 	}

@@ -20,6 +20,11 @@ func (c badSector) ReadAt(p []byte, off int64) (int, error) {
 	return c.Content.ReadAt(p, off)
 }
 
+// poison is content that panics whoever reads it.
+type poison struct{ Content }
+
+func (poison) ReadAt([]byte, int64) (int, error) { panic("input/output error") }
+
 // One message that can't be read holds up no report, not even its own: that one
 // goes without the message.
 func TestReportWithoutItsMessage(t *testing.T) {
@@ -31,9 +36,10 @@ func TestReportWithoutItsMessage(t *testing.T) {
 			r.damage(id, errors.New("open: input/output error"))
 		}},
 		{"its content can't be read to the end", func(r *rig, id mail.ID) {
-			r.store.mu.Lock()
-			defer r.store.mu.Unlock()
-			r.store.messages[id].bad = true
+			r.spoil(id, func(c Content) Content { return badSector{c} })
+		}},
+		{"composing its report panics", func(r *rig, id mail.ID) {
+			r.spoil(id, func(c Content) Content { return poison{c} })
 		}},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
@@ -57,6 +63,13 @@ func TestReportWithoutItsMessage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// spoil changes what reading the content of a message is like.
+func (r *rig) spoil(id mail.ID, bad func(Content) Content) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	r.store.messages[id].bad = bad
 }
 
 // One message that can't be changed, though the store works, keeps no other from

@@ -3,7 +3,9 @@ package queue
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -135,10 +137,14 @@ func (q *Queue) writeReport(r *bounce.Report) (born, error) {
 		defer content.Close()
 		original := &watchedContent{Content: content}
 		b, failed := q.stageReport(r, original)
-		if failed == nil || original.err == nil {
+		switch {
+		case original.err != nil:
+			err = original.err
+		case errors.Is(failed, errComposing):
+			err = failed
+		default:
 			return b, failed
 		}
-		err = original.err
 	}
 	q.log.Warn("a report goes without the message it is about", "id", r.Envelope.ID.String(), "err", err)
 	return q.stageReport(r, nothing{})
@@ -160,11 +166,22 @@ func (c *watchedContent) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-func (q *Queue) stageReport(r *bounce.Report, original Content) (born, error) {
+// errComposing: composing a report panicked. What makes it do so is a message, which
+// must not end the relay at each of its starts.
+var errComposing = errors.New("panic while the report was composed")
+
+func (q *Queue) stageReport(r *bounce.Report, original Content) (_ born, err error) {
 	stage, err := q.store.Stage()
 	if err != nil {
 		return born{}, err
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			stage.Discard()
+			q.log.Error("panic in a report", "id", r.Envelope.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errComposing
+		}
+	}()
 	id := mail.NewID(q.clock.now())
 	r.MessageID = "<" + id.String() + "@" + r.ReportingMTA + ">"
 	e, err := r.Compose(stage, original, original.Size())

@@ -18,18 +18,24 @@ import (
 	"github.com/postrider/postrider/queue/storetest"
 )
 
-// filled returns a file system with a stopped spool of many messages, most of
+// filled returns a file system with a stopped spool of 300 small messages, most of
 // them in tables.
 func filled(t *testing.T) (*vfs.MemFS, []*storetest.Message) {
+	t.Helper()
+	return filledWith(t, 100, 2<<10)
+}
+
+// filledWith is filled with three times each messages of size octets.
+func filledWith(t *testing.T, each, size int) (*vfs.MemFS, []*storetest.Message) {
 	t.Helper()
 	fs := vfs.NewCrashableMem()
 	r := rand.New(rand.NewPCG(2, 2))
 	var all []*storetest.Message
 	for range 3 { // opening makes a table of what is in the log
 		s := mustOpen(t, fs, "spool")
-		for i := range 100 {
+		for i := range each {
 			at := storetest.Start.Add(time.Duration(len(all)) * time.Second)
-			m := storetest.NewMessage(r, at, 2<<10, storetest.Destination(i%5))
+			m := storetest.NewMessage(r, at, size, storetest.Destination(i%5))
 			m.Create(t, s)
 			all = append(all, m)
 		}

@@ -1,11 +1,9 @@
 package spool
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,32 +12,10 @@ import (
 	"github.com/postrider/postrider/queue/storetest"
 )
 
-// filledLarge returns a file system with a stopped spool of messages whose contents
-// lie in files.
-func filledLarge(t *testing.T) (*vfs.MemFS, []*storetest.Message) {
-	t.Helper()
-	fs := vfs.NewCrashableMem()
-	r := rand.New(rand.NewPCG(2, 2))
-	var all []*storetest.Message
-	for range 3 { // opening makes a table of what is in the log
-		s := mustOpen(t, fs, "spool")
-		for i := range 20 {
-			at := storetest.Start.Add(time.Duration(len(all)) * time.Second)
-			m := storetest.NewMessage(r, at, smallContent+1, storetest.Destination(i%5))
-			m.Create(t, s)
-			all = append(all, m)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return fs, all
-}
-
 // TestContentOutlivesLostRecords: content files of messages whose records are lost
 // with a table are kept aside, all of them, and said to be.
 func TestContentOutlivesLostRecords(t *testing.T) {
-	fs, all := filledLarge(t)
+	fs, all := filledWith(t, 20, smallContent+1) // contents lie in files
 	for _, c := range []struct {
 		reason string
 		share  float64
