@@ -70,7 +70,7 @@ type rig struct {
 	t     *testing.T
 	store *memStore
 	log   *journal
-	logs  *bytes.Buffer
+	logs  *lockedBuffer
 	o     Options
 	step  atomic.Int64 // of the wall clock, in nanoseconds
 }
@@ -84,11 +84,11 @@ var plan = config.Retry{
 func inBubble(t *testing.T, deliver deliverFunc, test func(*rig), options ...func(*Options)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, store: newMemStore(), log: &journal{}, logs: &bytes.Buffer{}}
+		r := &rig{t: t, store: newMemStore(), log: &journal{}, logs: &lockedBuffer{}}
 		r.o = Options{
 			Owner: "test", Hostname: "relay.example", Postmaster: mail.MustParseAddress("postmaster@relay.example"),
 			Router: mxRouter{}, Deliverer: deliver, Recorder: r.log, Retry: plan,
-			Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: r.logs}, nil)),
+			Logger: slog.New(slog.NewTextHandler(r.logs, nil)),
 			Wall:   func() time.Time { return time.Now().Add(time.Duration(r.step.Load())) },
 		}
 		for _, set := range options {
@@ -100,15 +100,22 @@ func inBubble(t *testing.T, deliver deliverFunc, test func(*rig), options ...fun
 	})
 }
 
-type lockedWriter struct {
+// lockedBuffer can be read while the queue logs.
+type lockedBuffer struct {
 	mu sync.Mutex
-	w  io.Writer
+	b  bytes.Buffer
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func (r *rig) start() {
