@@ -130,6 +130,30 @@ func TestDataSplitAnywhere(t *testing.T) {
 	}
 }
 
+// TestChunksSplitAnywhere sends one message in two chunks, split at every place,
+// line ends and the end of the header included.
+func TestChunksSplitAnywhere(t *testing.T) {
+	b := start(t, nil)
+	c := b.dial(t)
+	c.login()
+	const content = "Subject : x\r\n y\r\n\r\n\r\nbody\r\n"
+	for i := range len(content) + 1 {
+		c.do("MAIL FROM:<a@example.com>", "250 ")
+		c.do("RCPT TO:<b@example.net>", "250 ")
+		c.send(bdat(content[:i], false))
+		c.want("250 ")
+		c.send(bdat(content[i:], true))
+		c.want("250 2.0.0 queued")
+		all := b.queue.all()
+		if got, unsplit := fixed(all[i].content), fixed(all[0].content); got != unsplit {
+			t.Errorf("split at %d: got %q, want %q", i, got, unsplit)
+		}
+	}
+	if got := b.queue.all()[0].body(); got != "\r\nbody\r\n" {
+		t.Errorf("the body is %q", got)
+	}
+}
+
 func TestChunks(t *testing.T) {
 	b := start(t, nil)
 	c := b.dial(t)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,26 @@ func (d *drip) Read(p []byte) (int, error) {
 func (d *drip) Write(p []byte) (int, error)      { return len(p), nil }
 func (d *drip) SetReadDeadline(time.Time) error  { return nil }
 func (d *drip) SetWriteDeadline(time.Time) error { return nil }
+
+// FuzzHeader: where the pieces of a message begin and end changes nothing about
+// what its header is.
+func FuzzHeader(f *testing.F) {
+	f.Add([]byte("Subject : x\r\n y\r\n\r\nbody\r\n"), uint8(0))
+	f.Add([]byte("From a b\r\nTo: x\r\nbody\r\n"), uint8(2))
+	f.Fuzz(func(t *testing.T, content []byte, step uint8) {
+		content = append(new(newlines).clean(content, false), crlf...) // what a header gets is lines
+		whole, pieces := &header{}, &header{}
+		whole.write(content)
+		for p := range slices.Chunk(content, int(step)+1) {
+			pieces.write(p)
+		}
+		whole.end()
+		pieces.end()
+		if whole.body != pieces.body || whole.separated != pieces.separated || !slices.Equal(whole.fields, pieces.fields) {
+			t.Fatalf("%q in pieces of %d: %+v, whole %+v", content, int(step)+1, pieces, whole)
+		}
+	})
+}
 
 // FuzzParams: what a parameter decodes to can stand in a report.
 func FuzzParams(f *testing.F) {

@@ -47,6 +47,7 @@ func (h *header) write(p []byte) {
 		rest := h.buf[h.at:]
 		end := bytes.Index(rest, crlf)
 		if end < 0 {
+			rest = bytes.TrimSuffix(rest, crlf[:1]) // no part of the line: LF is still to come
 			if lineKind(rest, len(h.fields) > 0) == lineBody && !h.mailbox(rest) {
 				h.finish(h.at, false)
 			}
