@@ -16,6 +16,7 @@ var stages = map[string][]string{
 	"utf8":     {"EHLO client.example", "AUTH PLAIN " + alicePlain, "MAIL FROM:<a@example.com> SMTPUTF8"},
 	"rcpt":     {"EHLO client.example", "AUTH PLAIN " + alicePlain, "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.net>"},
 	"all-deny": {"EHLO client.example", "AUTH PLAIN " + alicePlain, "MAIL FROM:<a@example.com>", "RCPT TO:<denied@example.net>"},
+	"all-bad":  {"EHLO client.example", "AUTH PLAIN " + alicePlain, "MAIL FROM:<a@example.com>", "RCPT TO:b@example.net"},
 }
 
 // TestCommands has one row a rule of the command table: a stage, a command, and
@@ -148,6 +149,7 @@ func TestCommands(t *testing.T) {
 		{"DATA before MAIL", "login", "DATA", "503 5.5.1 "},
 		{"DATA before RCPT", "mail", "DATA", "503 5.5.1 "},
 		{"DATA after all recipients were refused", "all-deny", "DATA", "554 5.5.1 "},
+		{"DATA after all recipients were written wrongly", "all-bad", "DATA", "554 5.5.1 "},
 		{"DATA takes no argument", "rcpt", "DATA now", "501 5.5.4 "},
 		{"DATA", "rcpt", "DATA", "354 "},
 		{"BDAT before MAIL", "login", "BDAT 4 LAST\r\nx\r\n.", "503 5.5.1 "},

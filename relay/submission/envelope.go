@@ -20,11 +20,6 @@ type senderArgs struct {
 	envid      string
 }
 
-// recipientArgs is what a RCPT command says.
-type recipientArgs struct {
-	rcpt mail.Recipient
-}
-
 // mailCommand checks MAIL and passes it on.
 func (s *session) mailCommand(arg string) string {
 	if !s.ready() {
@@ -70,10 +65,20 @@ func (s *session) rcptCommand(arg string) string {
 		s.refuse(s.missing(replyMailFirst))
 		return ""
 	}
+	s.tx.tried++
+	if e := s.parseRecipient(arg); e != nil {
+		s.out.reply(s.refuseRcpt(e))
+		return ""
+	}
+	s.out.expect(answerRecipient)
+	return "RCPT TO:" + mail.Path{Address: s.recipient.Address}.String() + "\r\n"
+}
+
+// parseRecipient reads what a RCPT command says.
+func (s *session) parseRecipient(arg string) *mail.Error {
 	rest, ok := cutFold(arg, "TO:")
 	if !ok {
-		s.decline(reply(501, mail.EnhancedCode{5, 5, 4}, "Syntax: RCPT TO:<address> [parameters]"))
-		return ""
+		return mail.Errorf(501, mail.EnhancedCode{5, 5, 4}, "Syntax: RCPT TO:<address> [parameters]")
 	}
 	path, params, err := cutPath(rest)
 	var to mail.Path
@@ -84,23 +89,19 @@ func (s *session) rcptCommand(arg string) string {
 		err = errNullRecipient
 	}
 	if err != nil {
-		s.decline(reply(501, mail.EnhancedCode{5, 1, 3}, "Bad recipient: "+err.Error()))
-		return ""
+		return mail.Errorf(501, mail.EnhancedCode{5, 1, 3}, "Bad recipient: %v", err)
 	}
 	if to.Domain.IsZero() {
 		to.Domain = s.set.trace.domain // <postmaster> is ours (RFC 5321 4.5.1)
 	}
-	s.recipient = recipientArgs{mail.Recipient{Address: to.Address}}
+	s.recipient = mail.Recipient{Address: to.Address}
 	if e := s.recipientParams(params); e != nil {
-		s.decline(e.Reply)
-		return ""
+		return e
 	}
 	if !s.tx.envelope.SMTPUTF8 && !mail.IsASCII(path) {
-		s.decline(reply(553, mail.EnhancedCode{5, 6, 7}, "Recipient needs the SMTPUTF8 parameter of MAIL"))
-		return ""
+		return mail.Errorf(553, mail.EnhancedCode{5, 6, 7}, "Recipient needs the SMTPUTF8 parameter of MAIL")
 	}
-	s.out.expect(answerRecipient)
-	return "RCPT TO:" + to.String() + "\r\n"
+	return nil
 }
 
 var (
@@ -172,7 +173,7 @@ func (s *session) senderParams(params string) *mail.Error {
 
 // recipientParams reads the parameters of RCPT.
 func (s *session) recipientParams(params string) *mail.Error {
-	r := &s.recipient.rcpt
+	r := &s.recipient
 	return eachParam(params, func(key, value string, _ bool) *mail.Error {
 		switch key {
 		case "NOTIFY":

@@ -216,8 +216,8 @@ func FuzzParams(f *testing.F) {
 		if clean(params, true) && s.senderParams(params) == nil && !clean(s.sender.envid, false) {
 			t.Fatalf("%q: ENVID %q", params, s.sender.envid)
 		}
-		if clean(params, true) && s.recipientParams(params) == nil && !clean(s.recipient.rcpt.Original, true) {
-			t.Fatalf("%q: ORCPT %q", params, s.recipient.rcpt.Original)
+		if clean(params, true) && s.recipientParams(params) == nil && !clean(s.recipient.Original, true) {
+			t.Fatalf("%q: ORCPT %q", params, s.recipient.Original)
 		}
 	})
 }

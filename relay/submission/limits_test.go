@@ -3,6 +3,7 @@ package submission
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,20 +102,28 @@ func TestAddressKey(t *testing.T) {
 // may send as many commands as it likes.
 func TestCommandsWithoutProgress(t *testing.T) {
 	for _, row := range []struct {
-		why, command string
-		most         int
+		why, stage, command string
+		most                int
 	}{
-		{"NOOP", "NOOP", wasteLimit},
-		{"RSET", "RSET", wasteLimit},
-		{"EHLO", "EHLO x", wasteLimit},
-		{"VRFY", "VRFY a", wasteLimit},
-		{"nonsense", "XYZZY", wasteLimit / wasteError},
-		{"MAIL without AUTH", "MAIL FROM:<a@example.com>", wasteLimit / wasteError},
+		{"NOOP", "hello", "NOOP", wasteLimit},
+		{"RSET", "hello", "RSET", wasteLimit},
+		{"EHLO", "hello", "EHLO x", wasteLimit},
+		{"VRFY", "hello", "VRFY a", wasteLimit},
+		{"nonsense", "hello", "XYZZY", wasteLimit / wasteError},
+		{"MAIL without AUTH", "hello", "MAIL FROM:<a@example.com>", wasteLimit / wasteError},
+		{"MAIL that is denied", "login", "MAIL FROM:<forged@example.com>", wasteLimit},
+		{"RCPT that is denied", "mail", "RCPT TO:<denied@example.net>", testLimits.MaxRecipients + wasteLimit},
+		{"RCPT that is malformed", "mail", "RCPT TO:<b..c@example.net>", testLimits.MaxRecipients + wasteLimit},
+		{"RCPT of the same", "rcpt", "RCPT TO:<b@example.net>", maxSurplus*testLimits.MaxRecipients + wasteLimit},
+		{"BDAT of nothing", "rcpt", "BDAT 0", wasteLimit},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			c := start(t, nil).dial(t)
-			c.do("EHLO x", "250-")
-			c.send(strings.Repeat(row.command+"\r\n", row.most+10))
+			for _, command := range stages[row.stage] {
+				c.send(command + "\r\n")
+				c.reply()
+			}
+			go func() { _, _ = c.conn.Write([]byte(strings.Repeat(row.command+"\r\n", row.most+10))) }()
 			for i := 0; ; i++ {
 				if r := c.reply(); strings.HasPrefix(r, "421 4.7.0 ") {
 					break
@@ -139,19 +148,47 @@ func TestCommandsWithoutProgress(t *testing.T) {
 	})
 }
 
-// TestLongListWithRefusals: a message to many, of whom a policy denies most, is
-// no flood.
+// TestLongListWithRefusals: a message to many, of whom most are denied by a policy or
+// written wrongly, is no flood.
 func TestLongListWithRefusals(t *testing.T) {
-	b := start(t, func(o *Options, _ *bench) { o.Limits.MaxRecipients = 2 * wasteLimit })
+	for _, row := range []struct{ why, rcpt, want string }{
+		{"denied", "<denied@example.net>", "550 "},
+		{"malformed", "<b..c@example.net>", "501 "},
+		{"a parameter nobody offered", "<c@example.net> XOORG=x", "555 "},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			b := start(t, func(o *Options, _ *bench) { o.Limits.MaxRecipients = 2 * wasteLimit })
+			c := b.dial(t)
+			c.login()
+			c.do("MAIL FROM:<a@example.com>", "250 ")
+			for range 2*wasteLimit - 1 {
+				c.do("RCPT TO:"+row.rcpt, row.want)
+			}
+			c.do("RCPT TO:<b@example.net>", "250 ")
+			c.do("DATA", "354 ")
+			c.do("x: y\r\n\r\n.", "250 ")
+		})
+	}
+}
+
+// TestSameRecipientTwice: whoever is named twice in the same words gets one copy.
+func TestSameRecipientTwice(t *testing.T) {
+	b := start(t, func(o *Options, _ *bench) { o.Limits.MaxRecipients = 3 })
 	c := b.dial(t)
 	c.login()
 	c.do("MAIL FROM:<a@example.com>", "250 ")
-	for range 2*wasteLimit - 1 {
-		c.do("RCPT TO:<denied@example.net>", "550 ")
+	for _, rcpt := range []string{"<b@example.net>", "<b@EXAMPLE.net>", "<B@example.net>", "<b@example.net> NOTIFY=NEVER", "<b@example.net>"} {
+		c.do("RCPT TO:"+rcpt, "250 2.1.5 ")
 	}
-	c.do("RCPT TO:<b@example.net>", "250 ")
 	c.do("DATA", "354 ")
 	c.do("x: y\r\n\r\n.", "250 ")
+	var got []string
+	for _, r := range b.queue.all()[0].envelope.Recipients {
+		got = append(got, fmt.Sprint(r.Address, r.Notify))
+	}
+	if want := []string{"b@example.net 0", "B@example.net 0", "b@example.net 1"}; !slices.Equal(got, want) {
+		t.Errorf("it goes to %q, want %q", got, want)
+	}
 }
 
 func TestTooManyRecipients(t *testing.T) {

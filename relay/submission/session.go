@@ -55,10 +55,10 @@ type session struct {
 
 	waste int // commands that led nowhere since the last message, weighted
 
-	sender    senderArgs    // of the MAIL that was passed to the engine
-	recipient recipientArgs // of the RCPT
-	tx        *transaction  // nil outside of one
-	chunks    *chunkSource  // while BDAT content is being read
+	sender    senderArgs     // of the MAIL that was passed to the engine
+	recipient mail.Recipient // of the RCPT
+	tx        *transaction   // nil outside of one
+	chunks    *chunkSource   // while BDAT content is being read
 }
 
 func newSession(srv *Server, l *listener, conn net.Conn) *session {
@@ -105,7 +105,7 @@ func (s *session) refuse(r mail.Reply) {
 	s.wasted(wasteError)
 }
 
-// decline refuses a sender or a recipient for how it is written, and records that:
+// decline refuses a client or a sender before policy is asked, and records that:
 // who looks after a device that can't send has only our log.
 func (s *session) decline(r mail.Reply) {
 	s.rejected(r)

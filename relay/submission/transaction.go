@@ -18,6 +18,7 @@ type transaction struct {
 	judge    policy.Judge
 	limit    int64 // most octets of content; 0 for no limit
 	tried    int   // RCPT commands, accepted or not
+	named    map[mail.Recipient]struct{}
 	incoming Incoming
 }
 
@@ -132,22 +133,30 @@ func (s *session) Mail(string, *smtp.MailOptions) (err error) {
 	return nil
 }
 
-// Rcpt adds s.recipient to the transaction.
+// Rcpt adds s.recipient to the transaction. Who is in it already, to the letter, gets
+// no second copy.
 func (s *session) Rcpt(string, *smtp.RcptOptions) (err error) {
 	defer s.caught(&err)
 	e := s.tx.envelope
-	rcpt := s.recipient.rcpt
-	s.tx.tried++
+	rcpt := s.recipient
+	if _, twice := s.tx.named[rcpt]; twice {
+		s.surplus()
+		return nil
+	}
 	if n := s.set.limits.MaxRecipients; n > 0 && len(e.Recipients) >= n {
-		return s.refuseRcpt(mail.Errorf(452, mail.EnhancedCode{4, 5, 3},
-			"Too many recipients: at most %d in one message; send the others in another", n), rcpt.Address)
+		return engineError(s.refuseRcpt(mail.Errorf(452, mail.EnhancedCode{4, 5, 3},
+			"Too many recipients: at most %d in one message; send the others in another", n), rcpt.Address))
 	}
 	if s.tx.judge != nil {
 		if err := s.tx.judge.Recipient(s.identity, e.From, rcpt.Address, len(e.Recipients)); err != nil {
-			return s.refuseRcpt(err, rcpt.Address)
+			return engineError(s.refuseRcpt(err, rcpt.Address))
 		}
 	}
 	e.Recipients = append(e.Recipients, rcpt)
+	if s.tx.named == nil {
+		s.tx.named = make(map[mail.Recipient]struct{})
+	}
+	s.tx.named[rcpt] = struct{}{}
 	return nil
 }
 
@@ -161,8 +170,16 @@ func (s *session) refuseMail(err error, from mail.Path) error {
 // the message to the first (RFC 5321 4.5.3.1.10).
 const maxSurplus = 20
 
-// refuseRcpt does not count as waste what a long list of recipients may hold.
-func (s *session) refuseRcpt(err error, to mail.Address) error {
+// refuseRcpt refuses one recipient of a list, for whatever reason. The address is not
+// known if that is how it is written.
+func (s *session) refuseRcpt(err error, to ...mail.Address) mail.Reply {
+	s.surplus()
+	return s.refusal(err, "RCPT", &s.tx.envelope.From, to)
+}
+
+// surplus counts a RCPT that adds nobody as waste, once there were more than even a
+// long list may hold.
+func (s *session) surplus() {
 	most := s.set.limits.MaxRecipients
 	if len(s.tx.envelope.Recipients) > 0 {
 		most *= maxSurplus
@@ -170,7 +187,6 @@ func (s *session) refuseRcpt(err error, to mail.Address) error {
 	if s.tx.tried > most {
 		s.wasted(wasteNothing)
 	}
-	return engineError(s.refusal(err, "RCPT", &s.tx.envelope.From, []mail.Address{to}))
 }
 
 // refusal records why a command of a transaction is refused, and returns the
