@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -30,7 +31,7 @@ func (s *Server) accept(k *socket) {
 			s.opt.Logger.Error("accept", "listener", l.name, "error", err)
 			select {
 			case <-time.After(acceptPause):
-			case <-s.ctx.Done():
+			case <-s.open.Done():
 				return
 			}
 		default:
@@ -65,8 +66,9 @@ func (s *Server) turnAway(l *listener, conn net.Conn, r mail.Reply) {
 	s.accepts.Go(func() {
 		defer func() { <-s.farewells }()
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(farewellTimeout))
 		raw := conn
+		defer context.AfterFunc(s.ctx, func() { _ = raw.Close() })() // Close waits for no client
+		_ = conn.SetDeadline(time.Now().Add(farewellTimeout))
 		if l.conf.TLS == config.TLSImplicit {
 			c := s.tlsConfig()
 			if c == nil {

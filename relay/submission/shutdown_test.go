@@ -2,10 +2,13 @@ package submission
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
@@ -61,7 +64,14 @@ func TestDrain(t *testing.T) {
 	if err := b.Shutdown(t.Context()); err != nil {
 		t.Errorf("a second time: %v", err)
 	}
+	late := b.connect(t)
+	late.want("421 4.3.2 ")
+	late.closed()
 	b.Close()
+	if conn, err := net.Dial("tcp", b.Addrs()[0].String()); err == nil {
+		conn.Close()
+		t.Error("it listens after Close")
+	}
 }
 
 // TestDrainUnderTLS: a client that is idle under TLS hears of it too.
@@ -140,9 +150,29 @@ func TestDrainIsBounded(t *testing.T) {
 		t.Errorf("got %v, want that something was cut off", err)
 	}
 	c.closed()
+	late := b.connect(t)
+	late.want("421 4.3.2 ")
+	late.closed()
 	if n := len(b.queue.all()); n != 0 {
 		t.Errorf("%d messages were accepted", n)
 	}
+}
+
+// TestCloseEndsFarewells: a client that is being turned away, and is silent where it
+// has to speak first, holds up no Close.
+func TestCloseEndsFarewells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Hostname: "x", Limits: testLimits, TLS: func() *tls.Config { return testTLS }})
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		s.turnAway(&listener{conf: config.Listener{TLS: config.TLSImplicit}}, theirs, replyShutdown)
+		synctest.Wait() // until it waits for the client
+		began := time.Now()
+		s.Close()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 func TestStartOpensAllOrNothing(t *testing.T) {
