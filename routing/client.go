@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,12 +46,15 @@ func (e *errServer) Error() string {
 	return fmt.Sprintf("DNS server %s answered %s", e.server, name)
 }
 
-// exchange asks one server after the other until one gives an answer. NXDOMAIN
-// is one; SERVFAIL and REFUSED are not, the next server may know better.
-func (c *client) exchange(ctx context.Context, q question) (*response, error) {
+// errLame is for an answer without records whose server has no say in their absence.
+var errLame = errors.New("it is no authority for the name, and resolves none for us")
+
+// ask asks one server after the other until one gives an answer. NXDOMAIN is one;
+// SERVFAIL and REFUSED are not, the next server may know better.
+func (c *client) ask(ctx context.Context, q question) (*response, error) {
 	var last error
 	for _, server := range c.servers.order() {
-		resp, err := c.ask(ctx, server, q)
+		resp, err := c.askServer(ctx, server, q)
 		if err == nil {
 			c.servers.answered(server)
 			return resp, nil
@@ -70,8 +74,8 @@ func (c *client) exchange(ctx context.Context, q question) (*response, error) {
 	return nil, last
 }
 
-// ask puts q to one server within c.timeout.
-func (c *client) ask(ctx context.Context, server netip.AddrPort, q question) (*response, error) {
+// askServer puts q to one server within c.timeout.
+func (c *client) askServer(ctx context.Context, server netip.AddrPort, q question) (*response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	msg := new(dns.Msg).SetQuestion(dns.Fqdn(q.name), uint16(q.kind))
@@ -87,7 +91,18 @@ func (c *client) ask(ctx context.Context, server netip.AddrPort, q question) (*r
 	if reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError {
 		return nil, &errServer{server, reply.Rcode}
 	}
+	if isLame(reply) {
+		return nil, fmt.Errorf("DNS server %s: %w", server, errLame)
+	}
 	return translate(reply), nil
+}
+
+// isLame reports whether reply, which looks as if there were no records, is from
+// neither an authority nor a resolver: mostly a referral to the root. An SOA would
+// make it an answer (RFC 2308 2.2).
+func isLame(reply *dns.Msg) bool {
+	return reply.Rcode == dns.RcodeSuccess && len(reply.Answer) == 0 && !reply.Authoritative && !reply.RecursionAvailable &&
+		!slices.ContainsFunc(reply.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
 }
 
 // send asks over UDP, a second time if the first is lost, and over TCP if the

@@ -38,6 +38,36 @@ func TestAnswersAreChecked(t *testing.T) {
 	}
 }
 
+func TestLameServersSayNothing(t *testing.T) {
+	rr := func(text string) []dns.RR {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []dns.RR{rr}
+	}
+	tests := []struct {
+		change func(*dns.Msg)
+		want   bool
+		why    string
+	}{
+		{func(m *dns.Msg) { m.Ns = rr(". 300 IN NS a.root-servers.invalid.") }, true, "a referral"},
+		{func(*dns.Msg) {}, true, "nothing at all"},
+		{func(m *dns.Msg) { m.RecursionAvailable = true }, false, "a resolver that sends no SOA"},
+		{func(m *dns.Msg) { m.Authoritative = true }, false, "an authority that sends none"},
+		{func(m *dns.Msg) { m.Ns = rr("test. 300 IN SOA ns.test. h.test. 1 2 3 4 5") }, false, "the SOA says that there are no records"},
+		{func(m *dns.Msg) { m.Answer = rr("a.test. 300 IN CNAME b.test.") }, false, "an alias"},
+		{func(m *dns.Msg) { m.Rcode = dns.RcodeNameError }, false, "there is no such name"},
+	}
+	for _, tt := range tests {
+		reply := new(dns.Msg).SetReply(new(dns.Msg).SetQuestion("a.test.", dns.TypeMX))
+		tt.change(reply)
+		if got := isLame(reply); got != tt.want {
+			t.Errorf("%s: %t", tt.why, got)
+		}
+	}
+}
+
 func TestTTLsWithTheirHighestBitAreZero(t *testing.T) {
 	if seconds(1<<31) != 0 || seconds(1<<31-1) <= 0 { // RFC 2181 8
 		t.Error("a TTL of 2^31 counts")
@@ -96,7 +126,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-func TestACallerThatLeavesEndsTheExchange(t *testing.T) {
+func TestACallerThatLeavesEndsTheQuestion(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +140,7 @@ func TestACallerThatLeavesEndsTheExchange(t *testing.T) {
 		cancel()
 	}()
 	c := newClient(newServers(nil, ""), time.Hour)
-	if _, err := c.ask(ctx, server, question{"a.test", TypeA}); !errors.Is(err, context.Canceled) {
+	if _, err := c.askServer(ctx, server, question{"a.test", TypeA}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

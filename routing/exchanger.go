@@ -116,8 +116,8 @@ func preferredTo(list []MX, preference uint16) []MX {
 }
 
 // visit looks up addresses of exchangers, best first, until MaxHosts of them have
-// some; those that failed lately are spares. Exchangers of one preference are looked up together, for any of them may
-// turn out to be this relay.
+// some; those that failed lately are spares. Exchangers of one preference are looked
+// up together, for any of them may turn out to be this relay.
 func (s *search) visit(domain mail.Domain, list []MX, implicit bool) ([]NextHop, error) {
 	var hops, failing []NextHop
 	var temporary error

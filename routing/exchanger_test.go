@@ -104,6 +104,7 @@ func rulesZone() dnstest.Zone {
 		"onlyown.test":       {"MX 10 Relay.Example.COM", "MX 20 mx.test"},
 		"ownaddress.test":    {"MX 5 mx.test", "MX 10 me.test", "MX 20 far.test"},
 		"onlyownaddr.test":   {"MX 10 me.test", "MX 20 mx.test"},
+		"ownsick.test":       {"MX 5 sick.test", "MX 10 me.test"},
 		"ownimplicit.test":   {"A 192.0.2.77"},
 		"me.test":            {"A 192.0.2.77"},
 		"equal.test":         {"A 192.0.2.21"},
@@ -118,6 +119,8 @@ func rulesZone() dnstest.Zone {
 		"servfail.test":      {"MX 10 mx.test", "A 192.0.2.14"},
 		"refused.test":       {"MX 10 mx.test", "A 192.0.2.14"},
 		"timeout.test":       {"MX 10 mx.test", "A 192.0.2.14"},
+		"referral.test":      {"MX 10 mx.test", "A 192.0.2.14"},
+		"empty.test":         {"MX 10 mx.test", "A 192.0.2.14"},
 		"truncated.test":     {"MX 10 mx.test"},
 		"forged.test":        {"MX 10 mx.test"},
 		"forgedq.test":       {"MX 10 mx.test"},
@@ -142,11 +145,13 @@ func TestFindingTheNextHost(t *testing.T) {
 	s.Break("servfail.test", "MX", dnstest.ServFail)
 	s.Break("refused.test", "MX", dnstest.Refused)
 	s.Break("timeout.test", "MX", dnstest.Timeout)
+	s.Break("referral.test", "*", dnstest.Referral)
+	s.Break("empty.test", "MX", dnstest.Empty)
 	s.Break("sick.test", "*", dnstest.ServFail)
 	s.Break("truncated.test", "MX", dnstest.Truncated)
 	s.Break("forged.test", "MX", dnstest.WrongID)
 	s.Break("forgedq.test", "MX", dnstest.WrongQuestion)
-	s.Break("noedns.test", "MX", dnstest.FormErr, dnstest.OK)
+	s.Break("noedns.test", "MX", dnstest.FormErr)
 	r := newTestRouter(t, s, func(o *Options) {
 		o.Listening = []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25")}
 		o.Interfaces = []netip.Addr{netip.MustParseAddr("192.0.2.77")}
@@ -177,6 +182,8 @@ func TestFindingTheNextHost(t *testing.T) {
 		{"servfail.test", nil, "451 4.4.3", "6: SERVFAIL defers; no way back to A"},
 		{"refused.test", nil, "451 4.4.3", "6: REFUSED defers"},
 		{"timeout.test", nil, "451 4.4.3", "6: silence defers"},
+		{"referral.test", nil, "451 4.4.3", "6: a server that doesn't resolve names says nothing about this one"},
+		{"empty.test", []string{"empty.test/0 192.0.2.14"}, "", "4: no MX, from a resolver that sends no SOA"},
 		{"onebad.test", []string{mx}, "", "3: a host that doesn't exist is left out"},
 		{"onesick.test", []string{mx}, "", "6: SERVFAIL for one host leaves the others"},
 		{"allsick.test", nil, "451 4.4.3", "6: one host may exist after all"},
@@ -188,6 +195,7 @@ func TestFindingTheNextHost(t *testing.T) {
 		{"onlyown.test", nil, "554 5.4.6", "8: nothing left: a loop, whatever the case of the name"},
 		{"ownaddress.test", []string{"mx.test/5 192.0.2.20"}, "", "8: by address"},
 		{"onlyownaddr.test", nil, "554 5.4.6", "8: by address, nothing left"},
+		{"ownsick.test", nil, "451 4.4.3", "6, 8: the host preferred to us may have an address after all"},
 		{"ownimplicit.test", nil, "554 5.4.6", "8: we are the implicit MX"},
 		{"[192.0.2.1]", []string{"192.0.2.1/0 192.0.2.1"}, "", "9: an address literal"},
 		{"[IPv6:2001:db8::1]", []string{"2001:db8::1/0 2001:db8::1"}, "", "9: an IPv6 literal"},

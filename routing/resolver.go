@@ -17,10 +17,10 @@ import (
 // Answers are kept for their TTL, the absence of an answer too; the same
 // question is asked once at a time. It is safe for concurrent use.
 type Resolver struct {
-	exchange exchanger
-	limit    time.Duration // for one look-up, all servers and aliases together
-	cache    *cache
-	flights  singleflight.Group
+	asker   asker
+	limit   time.Duration // for one look-up, all servers and aliases together
+	cache   *cache
+	flights singleflight.Group
 
 	ctx  context.Context // of the flights, which are no single caller's
 	stop context.CancelFunc
@@ -32,10 +32,10 @@ type Resolver struct {
 	flying sync.WaitGroup
 }
 
-// exchanger asks servers one question. It is all that is known here of the
-// library behind it. Its errors are temporary.
-type exchanger interface {
-	exchange(ctx context.Context, q question) (*response, error)
+// asker asks servers one question. It is all that is known here of the library
+// behind it. Its errors are temporary.
+type asker interface {
+	ask(ctx context.Context, q question) (*response, error)
 }
 
 // lookupTimeouts is how long a look-up may take in all, in timeouts of a server.
@@ -54,8 +54,8 @@ func NewResolver(c config.DNS) *Resolver {
 // took. It must be called before the first look-up.
 func (r *Resolver) Observe(f func(kind Type, took time.Duration, err error)) { r.observe = f }
 
-func newResolver(x exchanger, limit time.Duration) *Resolver {
-	r := &Resolver{exchange: x, limit: limit, cache: newCache(maxCached)}
+func newResolver(a asker, limit time.Duration) *Resolver {
+	r := &Resolver{asker: a, limit: limit, cache: newCache(maxCached)}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -133,7 +133,7 @@ func (r *Resolver) fly(q question) (*Answer, error) {
 func (r *Resolver) resolve(ctx context.Context, q question) (*Answer, error) {
 	a := &Answer{Name: q.name, Exists: true, TTL: maxTTL}
 	for {
-		resp, err := r.exchange.exchange(ctx, question{a.Name, q.kind})
+		resp, err := r.asker.ask(ctx, question{a.Name, q.kind})
 		if err != nil {
 			return nil, err
 		}

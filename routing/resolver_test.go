@@ -23,7 +23,7 @@ type scripted struct {
 	asked  atomic.Int64
 }
 
-func (s *scripted) exchange(_ context.Context, q question) (*response, error) {
+func (s *scripted) ask(_ context.Context, q question) (*response, error) {
 	s.asked.Add(1)
 	return s.answer(q)
 }
@@ -189,6 +189,7 @@ func TestServersFailOver(t *testing.T) {
 	}{
 		{dnstest.Timeout, true, "a server that is silent"},
 		{dnstest.Refused, true, "a server that is not for us"},
+		{dnstest.Referral, true, "a server that resolves no names"},
 		{dnstest.Garbage, true, "a server that talks nonsense"},
 		{dnstest.ServFail, false, "a server that can't resolve this name"},
 	}

@@ -27,6 +27,7 @@ const (
 	kindWrongQuestion
 	kindGarbage
 	kindFormErr
+	kindReferral
 )
 
 // The faults without a parameter. OK is none: it answers from the zone.
@@ -34,7 +35,8 @@ var (
 	OK            = Fault{}
 	ServFail      = Fault{kind: kindServFail}
 	Refused       = Fault{kind: kindRefused}
-	FormErr       = Fault{kind: kindFormErr}       // as servers without EDNS answer it
+	FormErr       = Fault{kind: kindFormErr}       // to questions with EDNS, as servers without it answer
+	Referral      = Fault{kind: kindReferral}      // NOERROR, the servers of the root, no recursion
 	NXDomain      = Fault{kind: kindNXDomain}      // whatever the zone says
 	Empty         = Fault{kind: kindEmpty}         // NOERROR, no answer, no SOA
 	Timeout       = Fault{kind: kindSilent}        // never answers
@@ -85,7 +87,15 @@ func (s *Server) write(w dns.ResponseWriter, req *dns.Msg, q question, fault Fau
 	case kindRefused:
 		reply = new(dns.Msg).SetRcode(req, dns.RcodeRefused)
 	case kindFormErr:
-		reply = new(dns.Msg).SetRcode(req, dns.RcodeFormatError)
+		if req.IsEdns0() != nil {
+			reply = new(dns.Msg).SetRcode(req, dns.RcodeFormatError)
+		}
+	case kindReferral:
+		reply = new(dns.Msg).SetReply(req)
+		reply.Ns = []dns.RR{&dns.NS{
+			Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: DefaultTTL},
+			Ns:  "a.root-servers.invalid.",
+		}}
 	case kindNXDomain:
 		reply = new(dns.Msg).SetRcode(req, dns.RcodeNameError)
 		reply.Ns = []dns.RR{soa(q.name)}
@@ -104,7 +114,7 @@ func (s *Server) write(w dns.ResponseWriter, req *dns.Msg, q question, fault Fau
 			_ = w.WriteMsg(forged(reply, fault.kind))
 		}
 	}
-	reply.RecursionAvailable = true
+	reply.RecursionAvailable = fault.kind != kindReferral
 	if !tcp {
 		size := dns.MinMsgSize
 		if opt := req.IsEdns0(); opt != nil {

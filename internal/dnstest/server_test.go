@@ -88,6 +88,15 @@ func TestFaults(t *testing.T) {
 	if reply, err := ask(t, s, "udp", "b.test", dns.TypeA); err != nil || len(reply.Answer) != 1 {
 		t.Errorf("after the end of the fault: %v, %v", reply, err)
 	}
+	s.Break("b.test", "*", Referral)
+	if reply, err := ask(t, s, "udp", "b.test", dns.TypeA); err != nil || reply.Rcode != dns.RcodeSuccess || len(reply.Answer) != 0 ||
+		len(reply.Ns) != 1 || reply.RecursionAvailable || reply.Authoritative {
+		t.Errorf("a referral: %v, %v", reply, err)
+	}
+	s.Break("b.test", "*", FormErr)
+	if reply, err := ask(t, s, "udp", "b.test", dns.TypeA); err != nil || len(reply.Answer) != 1 {
+		t.Errorf("without EDNS: %v, %v", reply, err)
+	}
 	s.Break("b.test", "*", Truncated)
 	if reply, err := ask(t, s, "udp", "b.test", dns.TypeA); err != nil || !reply.Truncated || len(reply.Answer) != 0 {
 		t.Errorf("truncated: %v, %v", reply, err)
