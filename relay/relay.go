@@ -238,6 +238,7 @@ func (r *Relay) stop(ctx context.Context) error {
 	if err := r.queue.Stop(ctx); err != nil {
 		r.logger.Warn("attempts at delivery were cut off; they will be repeated", "error", err)
 	}
+	r.submission.Close()
 	r.courier.Close()
 	r.network.close()
 	var err error

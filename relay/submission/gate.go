@@ -67,7 +67,7 @@ func (s *Server) turnAway(l *listener, conn net.Conn, r mail.Reply) {
 		defer func() { <-s.farewells }()
 		defer conn.Close()
 		raw := conn
-		defer context.AfterFunc(s.ctx, func() { _ = raw.Close() })() // Close waits for no client
+		defer context.AfterFunc(s.open, func() { _ = raw.Close() })() // Close waits for no client
 		_ = conn.SetDeadline(time.Now().Add(farewellTimeout))
 		if l.conf.TLS == config.TLSImplicit {
 			c := s.tlsConfig()

@@ -67,9 +67,12 @@ type Server struct {
 	penalties *penalties
 	farewells chan struct{} // bounds the goroutines that turn clients away
 
-	// ctx ends when Close gives up on what still runs.
+	// ctx ends when the server gives up on sessions, and open, from which it
+	// comes, when it closes.
 	ctx    context.Context
 	cancel context.CancelFunc
+	open   context.Context
+	close  context.CancelFunc
 
 	draining atomic.Bool    // set under mu
 	accepts  sync.WaitGroup // accept loops and farewells
@@ -95,7 +98,8 @@ func New(o Options) *Server {
 		sessions:  make(map[*session]struct{}),
 	}
 	s.settings.Store(newSettings(o.Hostname, o.Limits, o.MaxFailures))
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.open, s.close = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(s.open)
 	return s
 }
 
@@ -138,8 +142,8 @@ func (s *Server) Addrs() []net.Addr {
 }
 
 // Shutdown stops taking mail: new and idle clients are answered 421 4.3.2,
-// transactions that run may end. Then, or when ctx is done, everything is
-// closed. The error is ctx's if something had to be cut off.
+// transactions that run may end until ctx is done, and are cut off then; the error
+// is ctx's in that case. Listeners go on answering 421 until Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
@@ -153,30 +157,37 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.running.Wait()
 		close(ended)
 	}()
-	var err error
 	select {
 	case <-ended:
+		return nil
 	case <-ctx.Done():
-		err = ctx.Err()
+		s.cutOff()
+		<-ended
+		return ctx.Err()
 	}
-	s.Close()
-	<-ended
-	return err
+}
+
+// cutOff ends all sessions as they are.
+func (s *Server) cutOff() {
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.sessions {
+		_ = c.raw.Close()
+	}
 }
 
 // Close cuts everything off and waits until it is gone.
 func (s *Server) Close() {
-	s.cancel()
+	s.close()
 	s.mu.Lock()
 	s.draining.Store(true)
 	s.closed = true
 	for _, k := range s.sockets {
 		_ = k.Close()
 	}
-	for c := range s.sessions {
-		_ = c.raw.Close()
-	}
 	s.mu.Unlock()
+	s.cutOff()
 	s.accepts.Wait()
 	s.running.Wait()
 }
