@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"bytes"
 	"net"
 	"time"
 
@@ -17,7 +18,8 @@ type output struct {
 	conn    net.Conn
 	timeout time.Duration
 	buf     []byte
-	err     error // sticks
+	line    []byte // what the engine has written of a line
+	err     error  // sticks
 	// last is the code of the last reply.
 	last int
 	// answers stand for the engine's next replies, in order.
@@ -46,8 +48,15 @@ func (o *output) reply(r mail.Reply) {
 // expect says what replaces the engine's next reply.
 func (o *output) expect(a answer) { o.answers = append(o.answers, a) }
 
-// engine takes one line that the engine writes.
-func (o *output) engine(line []byte) error {
+// engine takes what the engine writes: one line, or a piece of one that is longer than
+// its buffer.
+func (o *output) engine(p []byte) error {
+	o.line = append(o.line, p...)
+	if !bytes.HasSuffix(o.line, crlf) {
+		return o.err
+	}
+	line := o.line
+	o.line = o.line[:0]
 	if len(line) < 4 || line[3] == '-' {
 		return o.err // the beginning of its EHLO answer; ours comes with the last line
 	}

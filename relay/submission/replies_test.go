@@ -1,6 +1,8 @@
 package submission
 
 import (
+	"bufio"
+	"net/textproto"
 	"strings"
 	"testing"
 
@@ -32,5 +34,23 @@ func TestRepliesAreWellFormed(t *testing.T) {
 	want := "214-2.0.0 a\r\n214-2.0.0 b\r\n214 2.0.0 c\r\n"
 	if got := string(appendReply(nil, reply(214, mail.EnhancedCode{2, 0, 0}, "a\nb\nc"))); got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestLongChallenges: the engine writes a line in several pieces if it is longer than
+// its buffer, and it stays one line.
+func TestLongChallenges(t *testing.T) {
+	for _, octets := range []int{5, 4093, 4094, 4095, 4096, 4097, 8000} {
+		s := dripping(nil, 1)
+		defer s.in.release()
+		s.opened = true
+		s.out.expect(answerNothing) // to what comes behind
+		engine := textproto.NewWriter(bufio.NewWriter(&guard{s}))
+		want := "334 " + strings.Repeat("x", octets-4)
+		_ = engine.PrintfLine("%s", want)
+		_ = engine.PrintfLine("235 2.0.0 Authentication succeeded")
+		if got := string(s.out.buf); got != want+"\r\n" {
+			t.Errorf("%d octets: got %d, ending in %q", octets, len(got), got[max(len(got)-8, 0):])
+		}
 	}
 }
