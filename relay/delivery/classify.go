@@ -55,13 +55,17 @@ type ruling struct {
 //
 // A smarthost differs from an MX host: it is ours to configure, and a fault of
 // that configuration must never bounce what waits behind it. Those are listed in
-// refusesSender, refusesMore and brokenRoute.
+// refusesSender, refusesMore and brokenRoute. What may be one message's fault is never
+// the route's: it would keep all other mail waiting.
 func classify(at stage, r mail.Reply, s situation) ruling {
 	if s.smarthost && refusesSender(at, r, s) {
 		return ruling{verdict: queue.Defer, fault: queue.SenderRefused}
 	}
 	if s.smarthost && refusesMore(at, r, s) {
 		return ruling{verdict: queue.Defer, fault: queue.SenderRefused, next: true}
+	}
+	if s.smarthost && refusesReports(at, r, s) {
+		return ruling{verdict: queue.Defer, next: true}
 	}
 	if s.smarthost && brokenRoute(at, r) {
 		next := at < atMail || at == atMail && !r.Permanent()
@@ -92,8 +96,11 @@ func closing(at stage) ruling {
 func silent(at stage) ruling {
 	r := ruling{verdict: queue.Defer, over: true}
 	switch at {
-	case atConnect, atTLS, atAuth, atMail:
+	case atConnect, atTLS, atAuth:
 		r.fault, r.next, r.avoid = queue.Unreachable, true, at == atConnect
+	case atMail:
+		// It was well at EHLO; all that came since is in this message's flight.
+		r.fault, r.next = queue.Throttled, true
 	case atRcpt:
 		r.fault = queue.Throttled
 	case atData:
@@ -142,8 +149,9 @@ func permanent(at stage, r mail.Reply, s situation) ruling {
 //
 //   - 530, 535, 538 anywhere: it wants a login, or another one (RFC 4954);
 //   - any refusal of STARTTLS or AUTH but 421;
-//   - a quota: 5.4.5 anywhere; 452 or 454 at MAIL, or 4.7.z, unless it is the
-//     sender's, see refusesMore; 452 or 454 after the data.
+//   - a quota: 5.4.5 anywhere; 452 or 454 at MAIL, unless it is the sender's, see
+//     refusesMore; 452 or 454 after the data, unless it is about an address (x.1.z)
+//     or a mailbox (x.2.z, "452 4.2.2 mailbox full").
 func brokenRoute(at stage, r mail.Reply) bool {
 	switch r.Code {
 	case 530, 535, 538:
@@ -160,13 +168,8 @@ func brokenRoute(at stage, r mail.Reply) bool {
 	if r.Enhanced == (mail.EnhancedCode{5, 4, 5}) {
 		return true
 	}
-	switch at {
-	case atMail:
-		return r.Code == 452 || r.Code == 454 || !r.Permanent() && r.Enhanced[1] == 7
-	case atData:
-		return r.Code == 452 || r.Code == 454
-	}
-	return false
+	full := r.Code == 452 || r.Code == 454
+	return full && (at == atMail || at == atData && r.Enhanced[1] != 1 && r.Enhanced[1] != 2)
 }
 
 // refusesSender reports whether a smarthost's reply says that it knows us and does
@@ -214,4 +217,11 @@ func refusesMore(at stage, r mail.Reply, s situation) bool {
 	}
 	text := strings.ToLower(r.Text)
 	return slices.ContainsFunc([]string{"quota", "limit", "exceeded"}, func(word string) bool { return strings.Contains(text, word) })
+}
+
+// refusesReports reports whether a smarthost's reply to MAIL FROM:<> is about such
+// mail: 4.7.z, with which some hold back what may be backscatter. 454 is about a
+// login.
+func refusesReports(at stage, r mail.Reply, s situation) bool {
+	return at == atMail && s.nullSender && r.Code >= 400 && !r.Permanent() && r.Code != 421 && r.Code != 454 && r.Enhanced[1] == 7
 }

@@ -149,7 +149,9 @@ func TestSessionEnds(t *testing.T) {
 // three of them, and not for each of their addresses.
 func TestSilentHosts(t *testing.T) {
 	hang := smtptest.Do(smtptest.Action{Hang: true})
-	for _, step := range []smtptest.Step{smtptest.Connect, smtptest.EHLO, smtptest.Mail} {
+	for step, fault := range map[smtptest.Step]queue.Fault{
+		smtptest.Connect: queue.Unreachable, smtptest.EHLO: queue.Unreachable, smtptest.Mail: queue.Throttled,
+	} {
 		t.Run(string(step), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := smtptest.New(smtptest.Script{On: on{step: hang}})
@@ -164,7 +166,7 @@ func TestSilentHosts(t *testing.T) {
 				c := faraway(t, p, r, 0)
 				start := time.Now()
 				o := c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
-				if x := o.Results[0]; x.Verdict != queue.Defer || !strings.Contains(x.Reason, "timeout") || o.Fault != queue.Unreachable {
+				if x := o.Results[0]; x.Verdict != queue.Defer || !strings.Contains(x.Reason, "timeout") || o.Fault != fault {
 					t.Errorf("outcome: %+v", o)
 				}
 				if n := len(p.Sessions()); n != 3 {

@@ -62,7 +62,7 @@ func TestReplies(t *testing.T) {
 		{"550_at_mail", on{smtptest.Mail: say("550 5.7.1 not you")}, false, []queue.Verdict{bou, bou}, []queue.Verdict{bou, bou}, queue.NoFault},
 		{"552_at_mail", on{smtptest.Mail: say("552 5.3.4 too big")}, false, []queue.Verdict{bou, bou}, []queue.Verdict{bou, bou}, queue.NoFault},
 		{"530_at_mail_of_an_mx", on{smtptest.Mail: say("530 5.7.0 login")}, false, []queue.Verdict{bou, bou}, []queue.Verdict{bou, bou}, queue.NoFault},
-		{"disconnect_at_mail", on{smtptest.Mail: shut}, true, []queue.Verdict{ok, ok}, []queue.Verdict{def, def}, queue.Unreachable},
+		{"disconnect_at_mail", on{smtptest.Mail: shut}, true, []queue.Verdict{ok, ok}, []queue.Verdict{def, def}, queue.Throttled},
 
 		{"450_at_rcpt", on{smtptest.Rcpt: second("450 4.2.0 greylisted")}, false, []queue.Verdict{ok, def}, []queue.Verdict{ok, def}, queue.NoFault},
 		{"452_at_later_rcpt", on{smtptest.Rcpt: second("452 4.5.3 too many")}, false, []queue.Verdict{ok, aga}, []queue.Verdict{ok, aga}, queue.NoFault},
