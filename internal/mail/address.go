@@ -97,10 +97,10 @@ func cutQuoted(s string) (local, rest string, err error) {
 		c := s[i]
 		switch {
 		case c == '"':
-			if !utf8.ValidString(b.String()) {
+			if local = b.String(); !utf8.ValidString(local) || hasC1(local) {
 				return "", "", ErrSyntax
 			}
-			return b.String(), s[i+1:], nil
+			return local, s[i+1:], nil
 		case c == '\\':
 			if i++; i == len(s) || s[i] < ' ' || s[i] > '~' {
 				return "", "", ErrSyntax
@@ -118,7 +118,7 @@ func cutQuoted(s string) (local, rest string, err error) {
 // validDotString reports whether s may stand as a local part without quotes:
 // atoms joined by single dots (RFC 5321 4.1.2, RFC 6531 3.3).
 func validDotString(s string) bool {
-	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || !utf8.ValidString(s) {
+	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || !utf8.ValidString(s) || hasC1(s) {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
@@ -135,6 +135,17 @@ func validDotString(s string) bool {
 		}
 	}
 	return true
+}
+
+// hasC1 reports whether s, which is UTF-8, holds a control character from U+0080 to
+// U+009F. No mailbox has one (RFC 5198 section 2), and terminals obey them.
+func hasC1(s string) bool {
+	for i := range len(s) {
+		if s[i] == 0xc2 && s[i+1] < 0xa0 {
+			return true
+		}
+	}
+	return false
 }
 
 // String returns the address as it stands in a path, quoted where it must be.

@@ -51,8 +51,6 @@ func (r Reply) String() string {
 // Error is a reply as an error: what a peer answered, or what we answer.
 type Error struct {
 	Reply
-	// Host is the peer that answered; empty if the reply is our own.
-	Host string
 	// Cause is what lies behind it. It is for the log, never for a client.
 	Cause error
 }
@@ -69,17 +67,12 @@ func (e *Error) Because(cause error) *Error {
 	return &c
 }
 
-// Error tells host, reply and cause, as far as there are any.
+// Error tells the reply and the cause, if there is one.
 func (e *Error) Error() string {
-	var b strings.Builder
-	if e.Host != "" {
-		b.WriteString(e.Host + ": ")
+	if e.Cause == nil {
+		return e.Reply.String()
 	}
-	b.WriteString(e.Reply.String())
-	if e.Cause != nil {
-		b.WriteString(": " + e.Cause.Error())
-	}
-	return b.String()
+	return e.Reply.String() + ": " + e.Cause.Error()
 }
 
 // Unwrap returns the cause.

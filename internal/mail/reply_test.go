@@ -36,8 +36,8 @@ func TestErrorTells(t *testing.T) {
 		want   string
 	}{
 		{"ours", refused, `550 5.1.1 no user "x"`},
-		{"a peer's", &Error{Reply: Reply{Code: 451, Text: "busy\nvery"}, Host: "mx.example"}, "mx.example: 451 busy very"},
-		{"none", &Error{Host: "mx.example", Cause: io.EOF}, "mx.example: no reply: EOF"},
+		{"two lines", &Error{Reply: Reply{Code: 451, Text: "busy\nvery"}}, "451 busy very"},
+		{"none", &Error{Cause: io.EOF}, "no reply: EOF"},
 		{"with a cause", refused.Because(io.EOF), `550 5.1.1 no user "x": EOF`},
 		{"the original has none still", refused, `550 5.1.1 no user "x"`},
 		{"no text", &Error{Reply: Reply{Code: 250}}, "250"},

@@ -60,7 +60,7 @@ func worst(failures []failure) failure {
 func (t *attempt) noPlan(err error) {
 	f := failure{ruling: ruling{verdict: queue.Defer, fault: queue.Unreachable}, reason: err.Error()}
 	if e, ok := errors.AsType[*mail.Error](err); ok {
-		f.reply, f.reason, f.host = e.Reply, "", e.Host
+		f.reply, f.reason = e.Reply, ""
 	}
 	switch {
 	case t.route.Smarthost:
