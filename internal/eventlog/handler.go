@@ -92,7 +92,7 @@ func (l *line) attr(prefix string, a slog.Attr) {
 // singleLine makes one line of a text that goes to the log unquoted.
 func singleLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if moves(r) {
 			return ' '
 		}
 		return r

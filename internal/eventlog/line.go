@@ -175,11 +175,11 @@ func appendQuoted(b []byte, s string) []byte {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			if cut && !utf8.FullRuneInString(s[i:]) {
-				break // the cut went through it
-			}
-			b = append(b, `\ufffd`...)
+		if cut && !utf8.FullRuneInString(s[i:]) {
+			break // the cut went through it
+		}
+		if r == utf8.RuneError && size == 1 || moves(r) {
+			b = append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 		} else {
 			b = append(b, s[i:i+size]...)
 		}
@@ -189,6 +189,12 @@ func appendQuoted(b []byte, s string) []byte {
 		b = append(b, "…"...)
 	}
 	return append(b, '"')
+}
+
+// moves reports whether a terminal or a reader of lines may obey r: a control
+// character, or a line or paragraph separator. All of them fit 16 bits.
+func moves(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029'
 }
 
 // plain returns how many octets at the beginning of s stand for themselves.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
@@ -98,14 +99,52 @@ func TestEveryEventInEveryFormat(t *testing.T) {
 	}
 }
 
-// A client that greets with its address is no host by that name.
-func TestPostfixPeerIsNamedOnce(t *testing.T) {
-	out := render(t, config.Log{Format: config.LogPostfix}, func(l *Log) {
-		l.Record(mail.Event{Kind: mail.EventAccepted, Time: noon, ID: id, Host: "[127.0.0.1]", Mechanism: "PLAIN",
-			Identity: "app", From: sender, Address: netip.MustParseAddrPort("127.0.0.1:40000")})
-	})
-	if want := "client=unknown[127.0.0.1], sasl_method=PLAIN"; !strings.Contains(out, want) {
-		t.Errorf("no %s in %s", want, out)
+// What a client says in EHLO is no name that was verified: it must not lead a tool
+// that bans to another address than the client's.
+func TestPostfixClientIsItsAddress(t *testing.T) {
+	client := netip.MustParseAddrPort("127.0.0.1:40000")
+	for _, helo := range []string{"", "[127.0.0.1]", "app.example.com", "x[192.0.2.66]"} {
+		out := render(t, config.Log{Format: config.LogPostfix, Level: config.LogDebug}, func(l *Log) {
+			l.Record(mail.Event{Kind: mail.EventConnect, Time: noon, Host: helo, Address: client})
+			l.Record(mail.Event{Kind: mail.EventAuth, Time: noon, Host: helo, Address: client, Mechanism: "PLAIN",
+				Reply: mail.Reply{Code: 535, Text: "authentication failed"}})
+			l.Record(mail.Event{Kind: mail.EventAccepted, Time: noon, ID: id, Host: helo, Mechanism: "PLAIN",
+				Identity: "app", From: sender, Address: client})
+			l.Record(mail.Event{Kind: mail.EventRejected, Time: noon, Host: helo, Address: client, Reply: mail.Reply{Code: 550}})
+		})
+		for _, want := range []string{
+			"connect from unknown[127.0.0.1]\n", "warning: unknown[127.0.0.1]: SASL PLAIN",
+			"client=unknown[127.0.0.1], sasl_method=PLAIN", "reject: from unknown[127.0.0.1]: 550",
+		} {
+			if !strings.Contains(out, want) {
+				t.Errorf("EHLO %q: no %q in\n%s", helo, want, out)
+			}
+		}
+	}
+}
+
+// No character that a terminal obeys, and none that some take for the end of a
+// line, stands in the log as it is.
+func TestNothingMovesTheCursor(t *testing.T) {
+	hostile := "a\u009b31m\u0085\u2028\u2029\x1b[2J\x7f\u00a0é…z"
+	for _, f := range []config.LogFormat{config.LogJSON, config.LogText, config.LogPostfix} {
+		out := render(t, config.Log{Format: f, Level: config.LogDebug}, func(l *Log) {
+			for _, e := range story() {
+				e.Host, e.Identity, e.MessageID, e.Mechanism = hostile, hostile, hostile, hostile
+				e.Reply.Text, e.Err = hostile, errors.New(hostile)
+				l.Record(e)
+			}
+			l.Logger().Warn(hostile, "k", hostile)
+		})
+		for _, r := range strings.ReplaceAll(out, "\n", "") {
+			if r == '\u2028' || r == '\u2029' || unicode.IsControl(r) {
+				t.Errorf("%s: %U in the log", f, r)
+				break
+			}
+		}
+		if !strings.Contains(out, "\u00a0é…z") {
+			t.Errorf("%s: what is harmless was changed too: %s", f, out)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -38,13 +39,13 @@ func (l *Log) recordPostfix(e *mail.Event) {
 	}
 	switch e.Kind {
 	case mail.EventConnect:
-		put("smtpd", "connect from "+postfixPeer(e))
+		put("smtpd", "connect from "+postfixClient(e))
 	case mail.EventAuth:
 		if e.Reply.Code >= 400 {
-			put("smtpd", "warning: "+postfixPeer(e)+": SASL "+e.Mechanism+" authentication failed: "+e.Reply.Text)
+			put("smtpd", "warning: "+postfixClient(e)+": SASL "+e.Mechanism+" authentication failed: "+e.Reply.Text)
 		}
 	case mail.EventAccepted:
-		put("smtpd", id+": client="+postfixPeer(e)+", sasl_method="+e.Mechanism+", sasl_username="+e.Identity)
+		put("smtpd", id+": client="+postfixClient(e)+", sasl_method="+e.Mechanism+", sasl_username="+e.Identity)
 		put("cleanup", id+": message-id="+e.MessageID)
 		put("qmgr", id+": from=<"+from+">, size="+strconv.FormatInt(e.Size, 10)+
 			", nrcpt="+strconv.Itoa(len(e.To))+" (queue active)")
@@ -53,7 +54,7 @@ func (l *Log) recordPostfix(e *mail.Event) {
 		if len(e.To) > 0 {
 			to = " to=<" + e.To[0].String() + ">"
 		}
-		put("smtpd", id+": reject: from "+postfixPeer(e)+": "+e.Reply.String()+"; from=<"+from+">"+to)
+		put("smtpd", id+": reject: from "+postfixClient(e)+": "+e.Reply.String()+"; from=<"+from+">"+to)
 	case mail.EventDelivered, mail.EventDeferred, mail.EventBounced, mail.EventExpired:
 		for _, to := range e.To {
 			put("smtp", id+": to=<"+to.String()+">, "+postfixOutcome(e))
@@ -63,15 +64,16 @@ func (l *Log) recordPostfix(e *mail.Event) {
 	}
 }
 
-func postfixPeer(e *mail.Event) string {
-	host := e.Host
-	if host == "" || e.Address.IsValid() && strings.HasPrefix(host, "[") { // an address literal says no more
-		host = "unknown"
-	}
-	if !e.Address.IsValid() {
+// postfixClient names a client. Postfix puts the name there that it found for the
+// address and verified; we look none up. What the client calls itself must not
+// stand in that place: tools that ban take the address from behind it.
+func postfixClient(e *mail.Event) string { return postfixPeer("unknown", e.Address) }
+
+func postfixPeer(host string, address netip.AddrPort) string {
+	if !address.IsValid() {
 		return host
 	}
-	return host + "[" + e.Address.Addr().String() + "]"
+	return host + "[" + address.Addr().String() + "]"
 }
 
 // postfixOutcome writes what follows the recipient: relay, delay, code, status
@@ -79,7 +81,7 @@ func postfixPeer(e *mail.Event) string {
 func postfixOutcome(e *mail.Event) string {
 	relay := "none"
 	if e.Host != "" {
-		relay = postfixPeer(e)
+		relay = postfixPeer(e.Host, e.Address)
 		if e.Address.IsValid() {
 			relay += ":" + strconv.Itoa(int(e.Address.Port()))
 		}
@@ -100,7 +102,7 @@ func postfixOutcome(e *mail.Event) string {
 	case e.Reply.Code == 0 && e.Err != nil:
 		reason = e.Err.Error()
 	case e.Host != "" && e.Kind != mail.EventDelivered:
-		reason = "host " + postfixPeer(e) + " said: " + reason
+		reason = "host " + postfixPeer(e.Host, e.Address) + " said: " + reason
 	}
 	var b strings.Builder
 	b.WriteString("relay=" + relay + ", delay=")
