@@ -47,8 +47,8 @@ func (q *Queue) reportRelayed(s *settlement, d *Delivery, a *attempting, out *Ou
 }
 
 // warn adds a delay report to s, once, when d has waited for long enough. While
-// its route is suspended nothing is known of when that ends; and a report that
-// would itself wait behind the same fault is not made.
+// its route is suspended, or its sender refused, nothing is known of when that ends;
+// and a report that would itself wait behind the same fault is not made.
 func (q *Queue) warn(s *settlement, d *Delivery, now time.Time) {
 	after := q.plan().WarnAfter
 	age := q.clock.age(d.Arrival, now)
@@ -69,7 +69,7 @@ func (q *Queue) warn(s *settlement, d *Delivery, now time.Time) {
 		n := len(late)
 		late = q.appendReported(late, bounce.Delayed, s.envelope, d.recipient(index), d.Attempts)
 		if len(late) > n {
-			if !suspended {
+			if !suspended && d.Refused == "" {
 				late[n].RetryUntil = now.Add(q.plan().Lifetime - age)
 			}
 			to = append(to, s.envelope.Recipients[index].Address)

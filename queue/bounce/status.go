@@ -49,14 +49,23 @@ func (r *Recipient) status(k Kind) mail.EnhancedCode {
 			return expired
 		}
 	}
-	if r.Reply.Code == 0 {
+	code := answered(r.Reply)
+	if k == Delayed {
+		code[0] = 4 // a refusal that is waited out, as of a login: 5 would say that it is final
+	}
+	return code
+}
+
+// answered is the status that a peer gave.
+func answered(r mail.Reply) mail.EnhancedCode {
+	if r.Code == 0 {
 		return mail.EnhancedCode{4, 4, 1} // no answer from host
 	}
-	class := r.Reply.Code / 100
-	if r.Reply.Enhanced[0] == class {
-		return r.Reply.Enhanced
+	class := r.Code / 100
+	if r.Enhanced[0] == class {
+		return r.Enhanced
 	}
-	if code, ok := derived[r.Reply.Code]; ok {
+	if code, ok := derived[r.Code]; ok {
 		return code
 	}
 	return mail.EnhancedCode{class, 0, 0}

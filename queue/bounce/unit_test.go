@@ -36,6 +36,8 @@ func TestStatus(t *testing.T) {
 		{Delayed, "", 451, "", "4.3.0", "a temporary answer"},
 		{Delayed, "", 450, "4.2.1", "4.2.1", "with its own status"},
 		{Delayed, "", 0, "", "4.4.1", "no answer yet"},
+		{Delayed, "", 553, "5.7.1", "4.7.1", "a refusal that is waited out is not final"},
+		{Delayed, "", 535, "", "4.7.8", "nor is one without a status"},
 		{Delivered, "", 250, "2.1.5", "2.1.5", "success"},
 		{Relayed, "", 250, "", "2.0.0", "success without a status"},
 		{Delivered, "", 250, "5.0.0", "2.0.0", "the basic code rules here too"},
