@@ -36,6 +36,21 @@ func (b *bench) connect(t testing.TB) *client {
 	return newClient(t, conn)
 }
 
+// pipe connects to l without a network, so that synctest knows who waits.
+func (b *bench) pipe(t testing.TB, l *listener) *client {
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _ = ours.Close() })
+	b.admit(l, fromLoopback{theirs})
+	return newClient(t, ours)
+}
+
+// fromLoopback is a connection of a client on this host.
+type fromLoopback struct{ net.Conn }
+
+func (fromLoopback) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
+}
+
 func newClient(t testing.TB, conn net.Conn) *client {
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	return &client{t: t, conn: conn, r: bufio.NewReader(conn)}
