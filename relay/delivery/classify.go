@@ -32,6 +32,7 @@ type situation struct {
 	smarthost  bool
 	nullSender bool // the reverse-path is <>
 	accepted   int  // recipients accepted earlier in the same transaction
+	taken      bool // some recipient of the transaction is accepted
 }
 
 // ruling is what a reply means. It is about one recipient at RCPT, about all
@@ -180,7 +181,8 @@ func brokenRoute(at stage, r mail.Reply) bool {
 //     itself (5.5.z, 5.1.7, 552, 555, 5.6.z) bounces; so does a refused <>,
 //     because no configuration of ours changes who sends a bounce;
 //   - the same said later: 553 5.7.1 at RCPT, by servers that delay the refusal of
-//     a sender to there, and 5.7.60 (no permission to send as this sender).
+//     a sender to there and so take no recipient, and 5.7.60 (no permission to send
+//     as this sender).
 func refusesSender(at stage, r mail.Reply, s situation) bool {
 	if s.nullSender || !r.Permanent() {
 		return false
@@ -190,7 +192,7 @@ func refusesSender(at stage, r mail.Reply, s situation) bool {
 	}
 	switch at {
 	case atRcpt:
-		return r.Code == 553 && r.Enhanced == mail.EnhancedCode{5, 7, 1}
+		return !s.taken && r.Code == 553 && r.Enhanced == mail.EnhancedCode{5, 7, 1}
 	case atMail:
 	default:
 		return false

@@ -103,6 +103,7 @@ func TestClassify(t *testing.T) {
 		{"a login expected by a provider, said late", atRcpt, plain(530), provider, "defer, route fault"},
 		{"a sender a provider does not know", atMail, enhanced(553, 5, 7, 1), provider, "defer, sender refused"},
 		{"the same, by servers that wait for RCPT", atRcpt, enhanced(553, 5, 7, 1), provider, "defer, sender refused"},
+		{"a sender who was taken for another recipient is known", atRcpt, enhanced(553, 5, 7, 1), situation{smarthost: true, taken: true}, "bounce"},
 		{"the same, in Exchange's words after the data", atData, enhanced(550, 5, 7, 60), provider, "defer, sender refused"},
 		{"a provider's quota for the day", atData, enhanced(550, 5, 4, 5), provider, "defer, route fault"},
 		{"a quota for now; another host may have more, and other senders too", atMail, enhanced(450, 4, 7, 1), provider, "defer, after the next host, sender refused"},

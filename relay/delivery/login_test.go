@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,6 +119,26 @@ func TestUserOfTheSmarthost(t *testing.T) {
 	r := smarthost(config.Route{Username: "relay", Password: "x", TLS: config.RouteTLSNone, InsecureAuth: true}, h)
 	if o := send(t, r, message(hello, "1@example.net")); o.Results[0].Verdict != queue.Success {
 		t.Errorf("outcome: %+v", o)
+	}
+}
+
+// TestSenderTakenForOthers: a recipient refused in the words for a sender who may not
+// send is refused alone, if the host takes another one of the same transaction.
+func TestSenderTakenForOthers(t *testing.T) {
+	for _, refused := range []string{"1@example.net", "2@example.net"} {
+		for kind, keywords := range allKinds {
+			t.Run(refused+"/"+kind, func(t *testing.T) {
+				p := peer(t, on{smtptest.Rcpt: smtptest.ByPath(map[string]string{refused: "553 5.7.1 not through me"})}, keywords...)
+				o := send(t, smarthost(config.Route{}, hop("smtp.example.net", p.Addr())), message(hello, "1@example.net", "2@example.net"))
+				want := []queue.Verdict{queue.Bounce, queue.Success}
+				if refused == "2@example.net" {
+					slices.Reverse(want)
+				}
+				if !slices.Equal(verdicts(o), want) || o.Fault != queue.NoFault {
+					t.Errorf("outcome: %+v", o)
+				}
+			})
+		}
 	}
 }
 

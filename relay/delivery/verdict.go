@@ -60,7 +60,7 @@ func (x *exchange) untouched() bool {
 // judge turns what was said in a transaction into results. It reports whether the
 // attempt is settled.
 func (t *attempt) judge(x *exchange) (settled bool) {
-	sit := situation{smarthost: t.route.Smarthost, nullSender: x.envelope.From.IsNull()}
+	sit := situation{smarthost: t.route.Smarthost, nullSender: x.envelope.From.IsNull(), taken: x.accepted > 0}
 	if errors.Is(x.lost, errBareNewline) {
 		t.malformed(x, sit)
 		return true
