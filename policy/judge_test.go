@@ -60,6 +60,10 @@ var example = []config.Policy{
 		Match:      config.PolicyMatch{User: config.StringList{"staging"}},
 		Recipients: config.PolicyRecipients{Allow: []string{"*@example.com", "qa@partner.example"}},
 	},
+	{
+		Match:   config.PolicyMatch{User: config.StringList{"robot"}},
+		Senders: []string{"noreply*@*"},
+	},
 }
 
 func TestSenders(t *testing.T) {
@@ -122,6 +126,8 @@ func TestHeaderFrom(t *testing.T) {
 		{"none, where any is allowed", "staging", nil, ""},
 		{"what could not be read has no domain", "billing", []mail.Address{{Local: "garbage"}},
 			`550 5.7.1 policy "policies[0]": header From <garbage> is not allowed; allowed: *@example.com`},
+		{"nor any that a name in any domain could stand for", "robot", []mail.Address{{Local: "noreply <ceo@bank.example> x"}},
+			`550 5.7.1 policy "policies[2]": header From <"noreply <ceo@bank.example> x"> is not allowed; allowed: noreply*@*`},
 		{"what could not be read ends no line of the reply", "billing", []mail.Address{{Local: "a\r\n250 b"}},
 			`550 5.7.1 policy "policies[0]": header From <"a??250 b"> is not allowed; allowed: *@example.com`},
 		{"nor makes it long", "billing", []mail.Address{{Local: strings.Repeat("x", 1<<20)}},

@@ -17,6 +17,9 @@ type Glob struct {
 // for itself.
 func NewGlob(s string) Glob { return Glob{strings.Split(s, "*")} }
 
+// any reports whether g is a star alone.
+func (g Glob) any() bool { return len(g.parts) == 2 && g.parts[0] == "" && g.parts[1] == "" }
+
 // Match reports whether s is such a text, octet for octet.
 func (g Glob) Match(s string) bool { return g.match(s, strings.HasPrefix) }
 

@@ -24,7 +24,8 @@ type Pattern struct {
 	text   string
 	local  Glob // folded
 	domain DomainPattern
-	// anywhere: the domain may be any, or none as in postmaster's address.
+	// anywhere: the domain may be any. There may be none, as in postmaster's
+	// address, where the local part may be any too.
 	anywhere bool
 	null     bool // the null reverse-path is in the set
 }
@@ -99,7 +100,11 @@ func (p *Pattern) Match(a Address) bool {
 	if a.IsZero() {
 		return p.null
 	}
-	return (p.anywhere || p.domain.Match(a.Domain)) && p.local.match(foldUTF8(a.Local), hasFoldedPrefix)
+	domain := p.domain.Match(a.Domain)
+	if p.anywhere {
+		domain = !a.Domain.IsZero() || p.local.any()
+	}
+	return domain && p.local.match(foldUTF8(a.Local), hasFoldedPrefix)
 }
 
 // String returns the pattern as it was written.

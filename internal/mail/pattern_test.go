@@ -60,6 +60,7 @@ func TestPatterns(t *testing.T) {
 		{"postmaster somewhere", "postmaster", "postmaster@example.com", false},
 		{"one name anywhere", "noreply@*", "noreply@x.example", true},
 		{"another name anywhere", "noreply@*", "reply@x.example", false},
+		{"one name anywhere is not one without a domain", "postmaster@*", "postmaster", false},
 		{"any address has postmaster in it", "*@*", "postmaster", true},
 		{"the null reverse-path is no address", "*@*", "", false},
 		{"the null reverse-path has no local part that is any", "*@example.com", "", false},

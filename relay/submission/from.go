@@ -1,6 +1,8 @@
 package submission
 
 import (
+	"io"
+	"mime"
 	"strings"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -17,7 +19,9 @@ const maxFrom = 100
 //
 // An address where a name belongs, as in "a@b.example <c@d.example>", is no name by
 // the grammar, and programs differ in which of the two they take for the author:
-// both are added. In quotes it is a name, whatever it looks like.
+// both are added. In quotes it is a name, whatever it looks like, unless something
+// that no name may hold stands beside it: there some programs stop, and take what
+// they have for the author.
 func appendFrom(list []mail.Address, value string) []mail.Address {
 	for value != "" {
 		if len(list) >= maxFrom {
@@ -88,7 +92,7 @@ func cutElement(s string) (element, rest string, more bool) {
 		case c == ']':
 			literal = false
 		case angle || literal:
-		case c == ':' && !addressLike(b.String()): // a group's name
+		case c == ':' && !strings.Contains(decoded(b.String()), "@"): // a group's name
 			b.Reset()
 			continue
 		case c == ':':
@@ -125,17 +129,19 @@ func addrSpec(element string) (string, bool) {
 }
 
 // appendUnquoted adds the address in front of the angle brackets of an element, if
-// there is one. More than one is none that could be allowed.
+// there is one. Beside another, or something that no name may hold, it is none that
+// could be allowed.
 func appendUnquoted(list []mail.Address, element string) []mail.Address {
-	start := angleAt(element)
-	if start < 0 || !addressLike(element[:start]) {
+	name := element[:max(0, angleAt(element))]
+	outside := unquoted(name)
+	stray := strings.ContainsAny(outside, `[]()<>\`)
+	switch at := strings.Contains(outside, "@"); {
+	case !at && !(stray && strings.Contains(decoded(name), "@")):
 		return list
-	}
-	name := unquoted(element[:start])
-	if strings.Count(name, "@") > 1 {
+	case !at || stray || strings.Count(decoded(name), "@") > 1:
 		return append(list, mail.Address{Local: name})
 	}
-	for word := range strings.FieldsSeq(name) {
+	for word := range strings.FieldsSeq(outside) {
 		if strings.Contains(word, "@") {
 			list = append(list, parseSpec(word))
 		}
@@ -143,8 +149,16 @@ func appendUnquoted(list []mail.Address, element string) []mail.Address {
 	return list
 }
 
-// addressLike reports whether a display name has an at sign outside of quotes.
-func addressLike(name string) bool { return strings.Contains(unquoted(name), "@") }
+// decoded returns a display name as programs show it (RFC 2047). Characters other
+// than those of ASCII need not come out right.
+func decoded(name string) string {
+	words := mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
+	text, err := words.DecodeHeader(name)
+	if err != nil {
+		return name
+	}
+	return text
+}
 
 // unquoted leaves out what is in quotes.
 func unquoted(s string) string {
