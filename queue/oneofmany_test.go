@@ -57,6 +57,9 @@ func TestReportWithoutItsMessage(t *testing.T) {
 				if !strings.Contains(r.logs.String(), "input/output error") {
 					t.Error("the log does not say why a message was left out")
 				}
+				if said, brought := got.with("Your message could not be read"), got.with("e message\r\nContent-Type:"); said != 2 || brought != 100 {
+					t.Errorf("%d of 2 reports say that the message is missing, %d of 100 bring one back", said, brought)
+				}
 				if n := got.with("Action: failed"); n != 51 || r.store.count() != 0 {
 					t.Errorf("%d of 51 failures were reported, %d messages are left", n, r.store.count())
 				}

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -147,7 +146,7 @@ func (q *Queue) writeReport(r *bounce.Report) (born, error) {
 		}
 	}
 	q.log.Warn("a report goes without the message it is about", "id", r.Envelope.ID.String(), "err", err)
-	return q.stageReport(r, nothing{})
+	return q.stageReport(r, nil)
 }
 
 // watchedContent is content that remembers whether reading it failed. It is read by
@@ -170,6 +169,7 @@ func (c *watchedContent) ReadAt(p []byte, off int64) (int, error) {
 // must not end the relay at each of its starts.
 var errComposing = errors.New("panic while the report was composed")
 
+// stageReport composes r. A nil original is one that can't be read.
 func (q *Queue) stageReport(r *bounce.Report, original Content) (_ born, err error) {
 	stage, err := q.store.Stage()
 	if err != nil {
@@ -184,7 +184,11 @@ func (q *Queue) stageReport(r *bounce.Report, original Content) (_ born, err err
 	}()
 	id := mail.NewID(q.clock.now())
 	r.MessageID = "<" + id.String() + "@" + r.ReportingMTA + ">"
-	e, err := r.Compose(stage, original, original.Size())
+	var size int64
+	if original != nil {
+		size = original.Size()
+	}
+	e, err := r.Compose(stage, original, size)
 	if err != nil {
 		stage.Discard()
 		return born{}, err
@@ -193,10 +197,3 @@ func (q *Queue) stageReport(r *bounce.Report, original Content) (_ born, err err
 	deliveries := q.plot(e, Deliver)
 	return born{message: NewMessage{Envelope: e, Deliveries: deliveries, Content: stage}}, nil
 }
-
-// nothing stands for content that can't be read.
-type nothing struct{}
-
-func (nothing) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(nil).ReadAt(p, off) }
-func (nothing) Size() int64                             { return 0 }
-func (nothing) Close() error                            { return nil }

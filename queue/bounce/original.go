@@ -17,7 +17,7 @@ const maxHeader = 64 << 10
 // original is the message a report is about, as far as the report brings it
 // back.
 type original struct {
-	content io.ReaderAt
+	content io.ReaderAt // nil if it can't be read
 	size    int64
 	header  []byte // its header in whole lines, without the empty one
 	whole   bool   // all of it comes back
@@ -31,6 +31,10 @@ type original struct {
 // failures bring back the content (RFC 3461 4.3).
 func openOriginal(r *Report, content io.ReaderAt, size int64) (*original, error) {
 	o := &original{content: content, size: size, utf8: r.international()}
+	if content == nil {
+		o.left = "Your message could not be read when this report was made, and is not attached."
+		return o, nil
+	}
 	header := make([]byte, min(size, maxHeader))
 	n, err := content.ReadAt(header, 0)
 	if err != nil && !(errors.Is(err, io.EOF) && n == len(header)) {
@@ -87,8 +91,12 @@ func (o *original) partHeader() []string {
 	}
 }
 
-// writeTo writes what comes back.
-func (o *original) writeTo(w *writer) {
+// writeTo writes the part with what comes back.
+func (o *original) writeTo(w *writer, boundary string) {
+	if o.content == nil {
+		return
+	}
+	w.part(boundary, o.partHeader())
 	if !o.whole {
 		_, _ = w.Write(o.header)
 		return

@@ -22,9 +22,9 @@ type part struct {
 	body string
 }
 
-// parse reads a report with a library that is not ours and checks what holds for
-// each of them.
-func parse(t testing.TB, raw string) (header message.Header, parts []part) {
+// parse reads a report of so many parts with a library that is not ours and checks
+// what holds for each of them.
+func parse(t testing.TB, raw string, count int) (header message.Header, parts []part) {
 	t.Helper()
 	for line := range strings.SplitSeq(raw, "\r\n") {
 		if strings.ContainsAny(line, "\r\n") {
@@ -61,8 +61,8 @@ func parse(t testing.TB, raw string) (header message.Header, parts []part) {
 		}
 		parts = append(parts, part{kind, string(body)})
 	}
-	if len(parts) != 3 {
-		t.Fatalf("%d parts, want 3:\n%s", len(parts), raw)
+	if len(parts) != count {
+		t.Fatalf("%d parts, want %d:\n%s", len(parts), count, raw)
 	}
 	return entity.Header, parts
 }
@@ -91,7 +91,7 @@ func TestReportsAreRead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := report(tt.change)
 			raw, e := compose(t, r, tt.original)
-			header, parts := parse(t, raw)
+			header, parts := parse(t, raw, 3)
 			if got, err := header.Text("Subject"); err != nil || !strings.HasPrefix(got, "Mail to ") {
 				t.Errorf("subject %q, %v", got, err)
 			}
@@ -127,6 +127,21 @@ func TestReportsAreRead(t *testing.T) {
 			}
 			checkOriginal(t, r, e, parts[2], tt.original)
 		})
+	}
+}
+
+// TestWithoutTheMessage: what can't be read is missing, and not an empty message.
+func TestWithoutTheMessage(t *testing.T) {
+	var b bytes.Buffer
+	if _, err := report(nil).Compose(&b, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, parts := parse(t, b.String(), 2)
+	if parts[1].kind != "message/delivery-status" || !strings.Contains(parts[0].body, "Your message could not be read") {
+		t.Errorf("%s after\n%s", parts[1].kind, parts[0].body)
+	}
+	if n := len(groups(t, parts[1].body)); n != 2 {
+		t.Errorf("%d groups of fields", n)
 	}
 }
 
@@ -181,7 +196,7 @@ func TestNothingIsInjected(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			raw, _ := compose(t, report(tt.change), original)
-			header, parts := parse(t, raw)
+			header, parts := parse(t, raw, 3)
 			if header.Has("Bcc") || header.Has("Status") {
 				t.Errorf("a field of somebody else's in the header:\n%s", raw)
 			}
@@ -237,7 +252,7 @@ func FuzzReport(f *testing.F) {
 		if _, err := r.Compose(&b, strings.NewReader(original), int64(len(original))); err != nil {
 			t.Fatal(err)
 		}
-		_, parts := parse(t, b.String())
+		_, parts := parse(t, b.String(), 3)
 		checkFields(t, groups(t, parts[1].body))
 	})
 }

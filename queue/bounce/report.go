@@ -90,8 +90,9 @@ type Recipient struct {
 const MaxOriginal = 1 << 20
 
 // Compose writes the report to w and returns its envelope, complete but for ID
-// and Identity. original is the content the report is about, size octets long. It
-// is read only as far as the report needs it; an error is w's or original's.
+// and Identity. original is the content the report is about, size octets long, or nil
+// if it can't be read, which the report then says. It is read only as far as the
+// report needs it; an error is w's or original's.
 func (r *Report) Compose(w io.Writer, original io.ReaderAt, size int64) (*mail.Envelope, error) {
 	to, _ := To(r.Envelope)
 	o, err := openOriginal(r, original, size)
@@ -105,8 +106,7 @@ func (r *Report) Compose(w io.Writer, original io.ReaderAt, size int64) (*mail.E
 	writeText(out, text)
 	out.part(r.boundary(), statusHeader(r))
 	r.writeStatus(out)
-	out.part(r.boundary(), o.partHeader())
-	o.writeTo(out)
+	o.writeTo(out, r.boundary())
 	out.line("")
 	out.line("--" + r.boundary() + "--")
 	if err := out.flush(); err != nil {

@@ -145,7 +145,7 @@ func TestManyRecipients(t *testing.T) {
 		r.Recipients = append(r.Recipients, rcpt)
 	}
 	raw, _ := compose(t, r, plainOriginal)
-	_, parts := parse(t, raw)
+	_, parts := parse(t, raw, 3)
 	if n := len(groups(t, parts[1].body)); n != 5002 {
 		t.Errorf("%d groups of fields", n)
 	}
