@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
@@ -17,13 +18,26 @@ func (t *attempt) exhausted() {
 		}}
 	}
 	f := worst(t.failures)
-	if t.route.Smarthost && f.ruling.fault == queue.Unreachable {
-		f.ruling.fault = queue.RouteFault
+	if t.route.Smarthost {
+		f.ruling.fault = routeFault(t.failures, f.ruling.fault)
 	}
 	t.event.Host, t.event.Reply = f.host, f.reply
 	t.inDoubt = t.a.Delivery.InDoubt
 	t.blame(f)
 	t.everyone(f.result())
+}
+
+// routeFault is the fault of a smarthost route of which no host would have this
+// message, where the worst of their faults is f. A host that found fault with nothing
+// but the message works for all others, and so does the route.
+func routeFault(failures []failure, f queue.Fault) queue.Fault {
+	if f != queue.Unreachable && f != queue.RouteFault {
+		return f
+	}
+	if slices.ContainsFunc(failures, func(f failure) bool { return f.ruling.fault == queue.NoFault }) {
+		return queue.NoFault
+	}
+	return queue.RouteFault
 }
 
 // worst chooses, among the failures of all hosts, the one that stands for them.

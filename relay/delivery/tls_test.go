@@ -199,6 +199,39 @@ func TestRequireTLS(t *testing.T) {
 	}
 }
 
+// TestRequireTLSIsNoRouteFault: a smarthost that only this message can't go to works
+// for all others, even while the others of its route don't.
+func TestRequireTLSIsNoRouteFault(t *testing.T) {
+	ca := smtptest.NewAuthority(t)
+	const name = "b.example.net"
+	secure := smtptest.Script{TLS: ca.Server(t, name)}
+	refusing := smtptest.Script{TLS: secure.TLS, Users: map[string]string{"relay": "another"}}
+	for why, row := range map[string]struct {
+		policy config.RouteTLS
+		dead   *smtptest.Script // what the other host is like; nil: down
+		works  smtptest.Script
+	}{
+		"not passed on, the other is down":           {config.RouteTLSVerify, nil, secure},
+		"no TLS to be had, the other is down":        {config.RouteTLSOpportunistic, nil, smtptest.Script{}},
+		"not passed on, the other refuses the login": {config.RouteTLSVerify, &refusing, secure},
+	} {
+		t.Run(why, func(t *testing.T) {
+			other := nobody(name)
+			if row.dead != nil {
+				other = hop(name, smtptest.Start(t, *row.dead).Addr())
+				other.Username = "relay"
+			}
+			r := smarthost(config.Route{TLS: row.policy, Password: "x"}, other, hop(name, smtptest.Start(t, row.works).Addr()))
+			r.route.Authorities = ca.Pool()
+			a := message(hello, "1@example.net")
+			a.Envelope.RequireTLS = true
+			if o := send(t, r, a); o.Results[0].Verdict != queue.Defer || o.Fault != queue.NoFault {
+				t.Errorf("outcome: %+v", o)
+			}
+		})
+	}
+}
+
 // TestRequireTLSOfReports: a report is sent as its route says, rather than thrown
 // away (RFC 8689 section 5), and the wish is passed on where it is understood.
 func TestRequireTLSOfReports(t *testing.T) {
