@@ -57,7 +57,7 @@ func (l *listing) entry(e *queue.Entry) error {
 		if r.State != e.State && (r.State.Final() || r.State == queue.Dead) {
 			reason = "  [" + r.State.String() + "]" + reason
 		}
-		fmt.Fprintf(l.w, "    %s%s\n", r.Address, printable(reason))
+		fmt.Fprintf(l.w, "    %s\n", printable(r.Address+reason))
 	}
 	return l.flushNow()
 }
