@@ -12,9 +12,9 @@ import (
 
 var syncOptions = pebble.Sync
 
-// Commit does all of c or nothing. A change that creates messages is refused
+// Commit does all of c or nothing. A change that only creates messages is refused
 // with ErrNoSpace while the disk is full; others are still tried, since
-// finishing deliveries is what frees space. A Put or Remove of a delivery that
+// finishing deliveries is what frees space, though some have a report. A Put or Remove of a delivery that
 // is not there is ErrNotFound, and nothing of c is done. c may name a delivery
 // once.
 //
@@ -27,7 +27,7 @@ func (s *Spool) Commit(ctx context.Context, c *queue.Change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(c.Create) > 0 {
+	if len(c.Create) > 0 && len(c.Put)+len(c.Remove) == 0 {
 		if err := s.reserve.check(); err != nil {
 			return err
 		}

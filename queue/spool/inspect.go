@@ -12,8 +12,8 @@ import (
 	"github.com/postrider/postrider/queue"
 )
 
-// Inspect is Verify for a spool that no process has open. Nothing is written; what
-// Open would mend or move is only reported.
+// Inspect is Verify for a spool that no process has open. Nothing is written but who
+// holds the lock; what Open would mend or move is only reported.
 func Inspect(ctx context.Context, dir string, o Options, report func(queue.Damage), progress func(done, total int64)) error {
 	o = o.withDefaults()
 	fs := &readOnly{FS: o.FS, cuts: make(map[string]int64)}
@@ -21,6 +21,7 @@ func Inspect(ctx context.Context, dir string, o Options, report func(queue.Damag
 	switch {
 	case err == nil:
 		defer lock.Close()
+		writeHolder(fs.FS, dir)
 	case isLocked(err):
 		return readHolder(fs, dir)
 	case !errors.Is(err, syscall.EROFS): // nobody can have it open for writing there

@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 
@@ -126,5 +127,26 @@ func TestInspectLocked(t *testing.T) {
 	var locked *LockedError
 	if !errors.As(err, &locked) {
 		t.Error(err)
+	}
+}
+
+// TestInspectHoldsTheLock: who starts meanwhile is told who is at it, not who was
+// before.
+func TestInspectHoldsTheLock(t *testing.T) {
+	fs := vfs.NewMem()
+	twoMessages(t, fs, 200_000)
+	overwrite(t, fs, "spool/"+holderName, []byte("4242 elsewhere 2026-11-01T00:00:00Z\n"))
+	overwrite(t, fs, "spool/content/"+mail.NewID(storetest.Start).String(), []byte("x"))
+	tried := false
+	err := Inspect(t.Context(), "spool", Options{FS: fs, Logger: quiet, Memory: minMemory}, func(queue.Damage) {
+		tried = true
+		_, err := Open("spool", Options{FS: fs, Logger: quiet, Memory: minMemory})
+		var locked *LockedError
+		if !errors.As(err, &locked) || locked.PID != os.Getpid() {
+			t.Errorf("a start meanwhile: %v", err)
+		}
+	}, nil)
+	if err != nil || !tried {
+		t.Errorf("%v (tried: %t)", err, tried)
 	}
 }

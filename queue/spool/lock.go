@@ -48,9 +48,7 @@ func acquire(fs vfs.FS, dir string) (io.Closer, error) {
 		}
 		return nil, wrap("locking the spool", err)
 	}
-	if err := writeHolder(fs, dir); err != nil {
-		return nil, errors.Join(wrap("locking the spool", err), lock.Close())
-	}
+	writeHolder(fs, dir)
 	return lock, nil
 }
 
@@ -67,18 +65,21 @@ func isLocked(err error) bool {
 }
 
 // writeHolder leaves "pid host since" for those who find the lock held. It need
-// not survive a crash and is not synced.
-func writeHolder(fs vfs.FS, dir string) error {
+// not survive a crash and is not synced. On a full disk there is none: the reserve is
+// not at hand yet.
+func writeHolder(fs vfs.FS, dir string) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	f, err := fs.Create(fs.PathJoin(dir, holderName), vfs.WriteCategoryUnspecified)
+	name := fs.PathJoin(dir, holderName)
+	_ = fs.Remove(name) // not to name who held it before
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return err
+		return
 	}
-	_, err = f.Write(fmt.Appendf(nil, "%d %s %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339)))
-	return errors.Join(err, f.Close())
+	_, _ = f.Write(fmt.Appendf(nil, "%d %s %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339)))
+	_ = f.Close()
 }
 
 func readHolder(fs vfs.FS, dir string) error {

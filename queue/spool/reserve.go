@@ -3,7 +3,9 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -25,6 +27,7 @@ type reserve struct {
 	// mu guards what follows.
 	mu       sync.Mutex
 	held     bool
+	told     bool      // that it can't be taken
 	released time.Time // when it was last given up
 	tried    time.Time // when taking it back was last tried
 }
@@ -57,16 +60,22 @@ func (r *reserve) hold() bool {
 	}
 	if now := r.now(); now.Sub(r.tried) >= reservePause {
 		r.tried = now
-		if err := r.take(); err != nil {
-			r.log.Warn("no space for the queue's reserve", "event", "queue_reserve", "err", err)
-			return false
+		err := r.take()
+		if err != nil && !r.told {
+			r.log.Warn("no space for the queue's reserve; new messages are refused until there is", "event", "queue_reserve", "err", err)
 		}
-		r.held = true
+		r.held, r.told = err == nil, err != nil
 	}
 	return r.held
 }
 
+// take makes the file, unless the process before has left it: then there need not be
+// space for another. It is written, since not all file systems can allocate space, nor
+// all copies keep what was only allocated, with octets that can't be compressed.
 func (r *reserve) take() error {
+	if info, err := r.fs.Stat(r.path); err == nil && info.Size() >= r.size {
+		return nil
+	}
 	usage, err := r.fs.GetDiskUsage(r.path)
 	if isNotExist(err) {
 		usage, err = r.fs.GetDiskUsage(r.fs.PathDir(r.path))
@@ -78,7 +87,8 @@ func (r *reserve) take() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Preallocate(0, r.size), f.Close()); err != nil {
+	_, err = io.CopyN(f, rand.NewChaCha8([32]byte{}), r.size)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, r.fs.Remove(r.path))
 	}
 	return nil

@@ -2,7 +2,9 @@ package spool
 
 import (
 	"errors"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,6 +21,17 @@ import (
 type smallDisk struct {
 	fs   vfs.FS
 	full atomic.Bool
+}
+
+// usedDisk says how many octets are free.
+type usedDisk struct {
+	vfs.FS
+	free uint64
+}
+
+// GetDiskUsage implements vfs.FS.
+func (u *usedDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: u.free}, nil
 }
 
 func (d *smallDisk) String() string { return "small disk" }
@@ -40,7 +53,8 @@ func (d *smallDisk) MaybeError(op errorfs.Op) error {
 }
 
 // TestFullDiskFinishesWhatItHas: on a full disk nothing new is accepted, but
-// deliveries are settled out of the reserve, without the engine going down.
+// deliveries are settled and reported out of the reserve, without the engine going
+// down.
 func TestFullDiskFinishesWhatItHas(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	disk := &smallDisk{fs: vfs.NewMem()}
@@ -69,7 +83,15 @@ func TestFullDiskFinishesWhatItHas(t *testing.T) {
 		}
 		now = now.Add(time.Minute)
 	}
-	if err := s.Commit(t.Context(), &queue.Change{Remove: old.Deliveries, Sync: true}); err != nil {
+	report := storetest.NewMessage(r, storetest.Start, 100, storetest.Destination(3))
+	reported, err := report.Stage(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), &queue.Change{Create: []queue.NewMessage{reported}, Remove: old.Deliveries, Sync: true}); err != nil {
+		t.Errorf("finishing with a report on a full disk: %v", err)
+	}
+	if err := s.Commit(t.Context(), &queue.Change{Remove: report.Deliveries, Sync: true}); err != nil {
 		t.Errorf("finishing on a full disk: %v", err)
 	}
 
@@ -80,5 +102,83 @@ func TestFullDiskFinishesWhatItHas(t *testing.T) {
 	}
 	if _, err := disk.fs.Stat("spool/" + reserveName); err != nil {
 		t.Errorf("the reserve is not back: %v", err)
+	}
+}
+
+// TestStartOnFullDisk: what the process before has reserved is not asked for once
+// more. It is enough to start with, and to take mail where there is space beside it.
+func TestStartOnFullDisk(t *testing.T) {
+	const size = 64 << 10
+	for _, c := range []struct {
+		reason string
+		free   uint64
+		full   bool
+	}{
+		{"there is space for mail, but not for a second reserve", size, false},
+		{"there is no space at all", 0, true},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			disk := &smallDisk{fs: vfs.NewMem()}
+			fs := &usedDisk{FS: errorfs.Wrap(disk.fs, disk), free: 1 << 30}
+			o := Options{FS: fs, Logger: quiet, Memory: minMemory, Reserve: size}
+			s, err := Open("spool", o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			old := storetest.NewMessage(rand.New(rand.NewPCG(1, 1)), storetest.Start, 100, storetest.Destination(1))
+			old.Create(t, s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+
+			fs.free = c.free
+			disk.full.Store(c.full)
+			if s, err = Open("spool", o); err != nil {
+				t.Fatalf("it does not start: %v", err)
+			}
+			defer s.Close()
+			if _, err := s.Free(); errors.Is(err, queue.ErrNoSpace) != c.full {
+				t.Errorf("mail is refused with: %v", err)
+			}
+			disk.full.Store(true)
+			if err := s.Commit(t.Context(), &queue.Change{Remove: old.Deliveries, Sync: true}); err != nil {
+				t.Errorf("the reserve is no help: %v", err)
+			}
+		})
+	}
+}
+
+// TestReserveIsMissedOnce: a full disk is asked again and again, and logged once for
+// each time that it fills up.
+func TestReserveIsMissedOnce(t *testing.T) {
+	var log strings.Builder
+	disk := &usedDisk{FS: vfs.NewMem(), free: 1 << 10}
+	s, err := Open("spool", Options{FS: disk, Logger: slog.New(slog.NewTextHandler(&log, nil)), Memory: minMemory, Reserve: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	now := time.Now()
+	s.reserve.now = func() time.Time { return now }
+	for range 2 {
+		for range 100 {
+			now = now.Add(time.Second)
+			if _, err := s.Free(); !errors.Is(err, queue.ErrNoSpace) {
+				t.Fatalf("mail is taken without a reserve: %v", err)
+			}
+		}
+		if told := strings.Count(log.String(), "queue_reserve"); told != 1 {
+			t.Errorf("told %d times", told)
+		}
+		disk.free = 1 << 30
+		now = now.Add(time.Second)
+		if _, err := s.Free(); err != nil {
+			t.Errorf("with space again: %v", err)
+		}
+		if !s.reserve.release() {
+			t.Error("there is no reserve to give up")
+		}
+		disk.free = 1 << 10
+		log.Reset()
 	}
 }

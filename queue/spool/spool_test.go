@@ -19,7 +19,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func mustOpen(t testing.TB, fs vfs.FS, dir string) *Spool {
 	t.Helper()
-	s, err := Open(dir, Options{FS: fs, Logger: quiet, Memory: minMemory})
+	s, err := Open(dir, Options{FS: fs, Logger: quiet, Memory: minMemory, Reserve: 64 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
