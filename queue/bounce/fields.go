@@ -2,6 +2,7 @@ package bounce
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -52,7 +53,7 @@ func (r *Report) writeRecipient(f fields, rcpt *Recipient) {
 	f.add("Action", r.Kind.String())
 	f.add("Status", rcpt.status(r.Kind).String())
 	if rcpt.Host != "" {
-		f.add("Remote-MTA", "dns; "+rcpt.Host)
+		f.add("Remote-MTA", "dns; "+mtaName(rcpt.Host))
 	}
 	f.add("Diagnostic-Code", diagnostic(rcpt))
 	if !rcpt.LastAttempt.IsZero() {
@@ -61,6 +62,14 @@ func (r *Report) writeRecipient(f fields, rcpt *Recipient) {
 	if r.Kind == Delayed && !rcpt.RetryUntil.IsZero() {
 		f.add("Will-Retry-Until", rcpt.RetryUntil.In(r.Time.Location()).Format(dateFormat))
 	}
+}
+
+// mtaName is host as a field names it: an address as a literal (RFC 5321 4.1.3).
+func mtaName(host string) string {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return mail.LiteralDomain(addr).String()
+	}
+	return host
 }
 
 // diagnostic is what a peer answered, or in our own words what went wrong when

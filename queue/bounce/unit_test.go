@@ -136,6 +136,75 @@ func TestAddressesInASCIIFields(t *testing.T) {
 	}
 }
 
+func TestHostsInReports(t *testing.T) {
+	for host, want := range map[string]string{
+		"mx1.example.net": "dns; mx1.example.net",
+		"192.0.2.1":       "dns; [192.0.2.1]",
+		"2001:db8::1":     "dns; [IPv6:2001:db8::1]",
+	} {
+		raw, _ := compose(t, report(rcpt(func(r *Recipient) { r.Host = host })), plainOriginal)
+		_, parts := parse(t, raw, 3)
+		if got := groups(t, parts[1].body)[1].Get("Remote-MTA"); got != want {
+			t.Errorf("%s: %q, want %q", host, got, want)
+		}
+		if !strings.Contains(parts[0].body, "The mail server "+host+" answered") {
+			t.Errorf("people read\n%s", parts[0].body)
+		}
+	}
+}
+
+// TestDifferentFatesAreToldApart: one explanation must do for all addresses above it.
+func TestDifferentFatesAreToldApart(t *testing.T) {
+	for _, tt := range []struct {
+		why    string
+		change func(*Recipient)
+		times  int // the answer is told
+	}{
+		{"the same", func(*Recipient) {}, 1},
+		{"another host", func(r *Recipient) { r.Host = "mx2.example.net" }, 2},
+		{"another answer", func(r *Recipient) { r.Reply.Enhanced = mail.EnhancedCode{4, 2, 2} }, 2},
+		{"a refusal of our own", func(r *Recipient) { r.Status = mail.EnhancedCode{5, 4, 6} }, 2},
+		{"more attempts", func(r *Recipient) { r.Attempts++ }, 2},
+	} {
+		r := report(func(r *Report) {
+			r.Recipients[0].Reply, r.Recipients[0].Attempts = mail.Reply{Code: 451, Enhanced: mail.EnhancedCode{4, 3, 0}, Text: "not now"}, 34
+			r.Recipients = append(r.Recipients, r.Recipients[0])
+		})
+		tt.change(&r.Recipients[1])
+		raw, _ := compose(t, r, plainOriginal)
+		_, parts := parse(t, raw, 3)
+		if n := strings.Count(parts[0].body, "not now"); n != tt.times {
+			t.Errorf("%s: told %d times\n%s", tt.why, n, parts[0].body)
+		}
+	}
+}
+
+func TestReferences(t *testing.T) {
+	for _, tt := range []struct {
+		id   string
+		want bool
+		why  string
+	}{
+		{"<1@example.com>", true, "a Message-ID"},
+		{"<" + strings.Repeat("a", maxMessageID-2) + ">", true, "a long one"},
+		{"<" + strings.Repeat("a", maxMessageID-1) + ">", false, "one that does not fit a line"},
+		{"", false, "none"},
+		{"<>", false, "an empty one"},
+		{"1@example.com>", false, "it does not begin"},
+		{"<1@example.com", false, "it does not end"},
+		{"<1@example.com><2@example.com>", false, "two"},
+		{"<1@exam ple.com>", false, "a space"},
+		{"<1@example.com\r\nBcc: eve@example.org>", false, "a field of its own"},
+		{"<ü@example.com>", false, "more than ASCII"},
+	} {
+		raw, _ := compose(t, report(func(r *Report) { r.Envelope.MessageID = tt.id }), plainOriginal)
+		header, _ := parse(t, raw, 3)
+		if got := header.Get("In-Reply-To") == tt.id && header.Get("References") == tt.id && tt.id != ""; got != tt.want || header.Has("References") != tt.want {
+			t.Errorf("%s: refers to %q", tt.why, header.Get("References"))
+		}
+	}
+}
+
 func TestManyRecipients(t *testing.T) {
 	r := report(nil)
 	for i := range 5000 {
@@ -184,7 +253,10 @@ func TestErrorsAreTold(t *testing.T) {
 	if _, err := report(nil).Compose(io.Discard, &broken{left: maxHeader}, maxHeader+1000); !errors.Is(err, errBroken) {
 		t.Errorf("an unreadable end: %v", err)
 	}
-	if _, err := report(nil).Compose(io.Discard, strings.NewReader("short\r\n"), 1000); err == nil {
-		t.Error("content that is shorter than it says was taken for whole")
+	for _, n := range []int{1, maxHeader} { // it ends within the header, and behind it
+		short := strings.Repeat("x", n) + "\r\n"
+		if _, err := report(nil).Compose(io.Discard, strings.NewReader(short), int64(len(short)+1000)); err == nil {
+			t.Errorf("content of %d octets, shorter than it says, was taken for whole", len(short))
+		}
 	}
 }
