@@ -25,6 +25,7 @@ type memStore struct {
 
 	commits, synced int
 	dueReads        int
+	reads           int   // of single deliveries
 	commitErr       error // of every commit, if set
 	refuse          func(*Change) error
 	doubt           func(*Change) error // done, and an error all the same
@@ -272,6 +273,7 @@ func (s *memStore) unfinished(id mail.ID) (all []*Delivery) {
 func (s *memStore) Delivery(_ context.Context, key DeliveryKey) (*Delivery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.reads++
 	if d := s.deliveries[key]; d != nil {
 		return d.clone(), nil
 	}

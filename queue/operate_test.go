@@ -308,6 +308,23 @@ func TestNewRoutesMoveWaitingMail(t *testing.T) {
 	})
 }
 
+// A new route table that moves nothing reads what waits and leaves it at that: no
+// delivery is claimed and read again.
+func TestNewRoutesThatMoveNothing(t *testing.T) {
+	inBubble(t, alwaysGreylisted, func(r *rig) {
+		for i := range 50 {
+			r.send("a@x.example", fmt.Sprintf("%d@y.example", i))
+		}
+		synctest.Wait()
+		before := r.store.reads
+		r.Reload(Reloadable{Router: mxRouter{}})
+		synctest.Wait()
+		if n := r.store.reads - before; n != 0 {
+			t.Errorf("%d deliveries were read again", n)
+		}
+	})
+}
+
 // A message that can't be read is not divided by a new route table, and keeps no
 // other from moving. When it can be read it goes the ways of its recipients.
 func TestNewRoutesAndUnreadableMail(t *testing.T) {

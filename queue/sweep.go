@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -74,7 +73,7 @@ func (q *Queue) sweepWarnings() {
 	}
 	q.eachOld(from, q.plan().WarnAfter, func(old []Message) bool {
 		end := old[len(old)-1].ID.Next()
-		if !q.changeEach(only(old, unwarned), q.warnOne) {
+		if !q.changeEach(old, q.warnOne) {
 			return false
 		}
 		if end.Compare(q.future()) <= 0 {
@@ -84,19 +83,9 @@ func (q *Queue) sweepWarnings() {
 	})
 }
 
-// only leaves of messages the deliveries that a sweep wants, so that no other is
-// claimed and read again.
-func only(messages []Message, wants func(*Delivery) bool) []Message {
-	for i, m := range messages {
-		messages[i].Deliveries = slices.DeleteFunc(m.Deliveries, func(d *Delivery) bool { return !wants(d) })
-	}
-	return messages
-}
-
-func unwarned(d *Delivery) bool { return d.scheduled() && !d.Warned }
-
+// warnOne returns the settlement that tells the sender of d's delay, or nil.
 func (q *Queue) warnOne(e *mail.Envelope, d *Delivery) *settlement {
-	if !unwarned(d) {
+	if !d.scheduled() || d.Warned {
 		return nil
 	}
 	s := &settlement{envelope: e, old: d, new: d.clone()}
@@ -109,13 +98,9 @@ func (q *Queue) warnOne(e *mail.Envelope, d *Delivery) *settlement {
 // sweepExpired gives up what is past its lifetime at destinations that are down.
 // It begins with the oldest message each time.
 func (q *Queue) sweepExpired(down map[Destination]trouble) {
-	waits := func(d *Delivery) bool {
-		_, ok := down[d.Destination]
-		return ok && d.scheduled()
-	}
 	expire := func(e *mail.Envelope, d *Delivery) *settlement { return q.expireOne(e, d, down) }
 	q.eachOld(mail.ID{}, q.plan().Lifetime, func(old []Message) bool {
-		return q.changeEach(only(old, waits), expire)
+		return q.changeEach(old, expire)
 	})
 }
 
@@ -173,9 +158,13 @@ func (q *Queue) changeEach(messages []Message, change func(*mail.Envelope, *Deli
 }
 
 // changesOf claims the deliveries of m that change has a settlement for, and returns
-// those.
+// those. It is asked about m as it was read first, so that no other delivery is
+// claimed and read again.
 func (q *Queue) changesOf(m Message, change func(*mail.Envelope, *Delivery) *settlement) (all []*settlement) {
 	for _, d := range m.Deliveries {
+		if change(m.Envelope, d) == nil {
+			continue
+		}
 		if s := q.changeOne(m.Envelope, d, noWish, change); s != nil {
 			all = append(all, s)
 		}
