@@ -111,7 +111,7 @@ func (in *fakeIncoming) Discard() {
 // fakeAuth knows one user, alice, whose password is "secret".
 type fakeAuth struct {
 	peer    error
-	patient bool                          // wrong passwords are the back end's fault, and cost no time
+	patient bool                          // failures are the back end's fault, and cost no time
 	client  atomic.Pointer[policy.Client] // the last that was asked about
 }
 
@@ -128,13 +128,13 @@ func (a *fakeAuth) Mechanisms(c *policy.Client, plaintext bool) []string {
 func (a *fakeAuth) Start(_ context.Context, _ *policy.Client, mechanism string, done func(mail.Identity)) (sasl.Server, error) {
 	check := func(user, password string) error {
 		switch {
-		case user == "down", a.patient && password != "secret":
-			return mail.Errorf(454, mail.EnhancedCode{4, 7, 0}, "Temporary authentication failure")
 		case user == "broken":
 			panic("a back end that panics")
 		case strings.HasPrefix(user, "alice") && password == "secret":
 			done(mail.Identity{Name: user, Mechanism: mechanism})
 			return nil
+		case user == "down", a.patient:
+			return mail.Errorf(454, mail.EnhancedCode{4, 7, 0}, "Temporary authentication failure")
 		}
 		return errWrongPassword
 	}
