@@ -159,7 +159,7 @@ func (u *setup) startTLS(s *session, policy config.RouteTLS) error {
 	t := &u.rules.timeouts
 	reply, err := s.command("STARTTLS", t.TLS)
 	if err != nil {
-		return &trouble{at: atTLS, cause: err}
+		return &trouble{at: atTLS, cause: &handshakeError{err}}
 	}
 	if reply.Code != 220 {
 		if optional && reply.Code != 421 {
@@ -185,7 +185,7 @@ func (u *setup) startTLS(s *session, policy config.RouteTLS) error {
 	return err
 }
 
-// handshakeError is TLS that was begun and failed.
+// handshakeError is TLS that was begun, with STARTTLS, and failed.
 type handshakeError struct{ cause error }
 
 func (e *handshakeError) Error() string { return "TLS handshake: " + inWords(e.cause) }
