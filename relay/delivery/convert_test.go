@@ -8,11 +8,13 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	relay "github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/internal/smtptest"
 	"github.com/postrider/postrider/queue"
 )
 
@@ -306,6 +308,32 @@ func TestUTF8RecipientsAlone(t *testing.T) {
 	}
 	if m := p.Await(t, 1)[0]; len(m.To) != 1 || m.To[0] != "2@example.net" {
 		t.Errorf("sent to %v", m.To)
+	}
+}
+
+// TestAnotherHostMayTakeAll: what one host lacks decides about nobody, if that host then
+// takes nothing.
+func TestAnotherHostMayTakeAll(t *testing.T) {
+	for name, keywords := range map[string][]string{"SMTPUTF8": nil, "room": {"LIMITS RCPTMAX=1", "SMTPUTF8"}} {
+		for how, script := range map[string]on{
+			"says 451":         {smtptest.Mail: say("451 4.3.0 later")},
+			"hangs up at MAIL": {smtptest.Mail: shut},
+		} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				without := peer(t, script, keywords...)
+				all := peer(t, nil, modern...)
+				a := message(hello, "1@example.net", "dörte@example.net")
+				a.Envelope.SMTPUTF8 = true
+				o := send(t, mx(hop("a.example.net", without.Addr()), hop("b.example.net", all.Addr())), a)
+				if !slices.Equal(verdicts(o), []queue.Verdict{queue.Success, queue.Success}) {
+					t.Errorf("outcome with a host that takes it all: %+v", o)
+				}
+				o = send(t, mx(hop("a.example.net", without.Addr())), a)
+				if !slices.Equal(verdicts(o), []queue.Verdict{queue.Defer, queue.Defer}) {
+					t.Errorf("outcome without one: %+v", o)
+				}
+			})
+		}
 	}
 }
 

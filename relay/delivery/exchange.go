@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
 )
 
 // window is how many commands are sent before their replies are read, so that
@@ -35,12 +36,16 @@ type exchange struct {
 	s          *session
 	envelope   *mail.Envelope
 	recipients []int // into envelope.Recipients
-	body       *body
-	utf8       bool
-	probe      bool // ends before the content
-	lockstep   bool // one command at a time, see suspects
-	timeouts   *Timeouts
-	phases     *phases
+	todo       []int // the same in the results of the attempt
+	// without are the results of those that the attempt is about and the exchange is
+	// not; see leave.
+	without  map[int]queue.Result
+	body     *body
+	utf8     bool
+	probe    bool // ends before the content
+	lockstep bool // one command at a time, see suspects
+	timeouts *Timeouts
+	phases   *phases
 
 	// answers are the reply to MAIL and those to RCPT, as far as they came.
 	answers  []mail.Reply

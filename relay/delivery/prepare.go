@@ -10,8 +10,8 @@ import (
 )
 
 // prepare fits the message to what the host of s offers. A refusal is a reply of
-// our own in the host's stead, for everyone. Recipients that this host can't take
-// have their result here already; a nil exchange says that none is left.
+// our own in the host's stead, for everyone. A nil exchange says that this host can
+// take no recipient; they have their results then.
 func (t *attempt) prepare(s *session) (x *exchange, refusal *mail.Error) {
 	e := t.a.Envelope
 	if t.requiresTLS() && !(s.secured && s.offers.requireTLS) {
@@ -25,25 +25,34 @@ func (t *attempt) prepare(s *session) (x *exchange, refusal *mail.Error) {
 		return nil, mail.Errorf(552, mail.EnhancedCode{5, 3, 4},
 			"message of %d octets is larger than the %d that %s takes", b.size, s.offers.maxSize, s.host)
 	}
-	utf8 := s.offers.utf8 && e.SMTPUTF8
+	x = &exchange{
+		s: s, envelope: e, body: b, utf8: s.offers.utf8 && e.SMTPUTF8, probe: t.probe, lockstep: t.known != nil,
+		timeouts: &t.rules.timeouts, phases: &t.phases, todo: t.todo,
+	}
 	if e.SMTPUTF8 && !s.offers.utf8 {
-		if refusal := t.withoutUTF8(s.host); refusal != nil {
+		if refusal := t.withoutUTF8(x); refusal != nil {
 			return nil, refusal
 		}
 	}
-	t.limit(s.offers.recipients)
-	if len(t.todo) == 0 {
+	if len(x.todo) == 0 {
+		t.leave(x)
 		return nil, nil
 	}
-	x = &exchange{
-		s: s, envelope: e, body: b, utf8: utf8, probe: t.probe, lockstep: t.known != nil,
-		timeouts: &t.rules.timeouts, phases: &t.phases,
-		recipients: make([]int, len(t.todo)),
-	}
-	for n, i := range t.todo {
+	x.limit(s.offers.recipients)
+	x.recipients = make([]int, len(x.todo))
+	for n, i := range x.todo {
 		x.recipients[n] = t.a.Pending[i]
 	}
 	return x, nil
+}
+
+// leave takes those out of the attempt that its exchange does without. It waits until
+// the host has taken MAIL: for another host they are not lost yet.
+func (t *attempt) leave(x *exchange) {
+	t.todo = x.todo
+	for i, r := range x.without {
+		t.results[i] = r
+	}
 }
 
 // fit returns the content in a form the host takes: as it is where possible, else
@@ -75,7 +84,8 @@ func refusalFor(err error, host string) *mail.Error {
 // withoutUTF8 is for a host without SMTPUTF8. Recipients whose address needs it
 // bounce; the others are served if sender and header are ASCII (RFC 6531 section
 // 3.2 allows no conversion).
-func (t *attempt) withoutUTF8(host string) *mail.Error {
+func (t *attempt) withoutUTF8(x *exchange) *mail.Error {
+	host := x.s.host
 	if t.a.Envelope.From.NeedsUTF8() {
 		return mail.Errorf(553, mail.EnhancedCode{5, 6, 7}, "%s offers no SMTPUTF8, which the sender's address needs", host)
 	}
@@ -86,17 +96,17 @@ func (t *attempt) withoutUTF8(host string) *mail.Error {
 	if !ascii {
 		return mail.Errorf(554, mail.EnhancedCode{5, 6, 9}, "%s offers no SMTPUTF8, which the message's header needs", host)
 	}
-	rest := t.todo[:0:0]
-	for _, i := range t.todo {
+	rest := x.todo[:0:0]
+	for _, i := range x.todo {
 		if !t.a.Envelope.Recipients[t.a.Pending[i]].Address.NeedsUTF8() {
 			rest = append(rest, i)
 			continue
 		}
-		t.results[i] = queue.Result{Verdict: queue.Bounce, Host: host, Reply: mail.Reply{
+		x.except(i, queue.Result{Verdict: queue.Bounce, Host: host, Reply: mail.Reply{
 			Code: 553, Enhanced: mail.EnhancedCode{5, 6, 7}, Text: host + " offers no SMTPUTF8, which this address needs",
-		}}
+		}})
 	}
-	t.todo = rest
+	x.todo = rest
 	return nil
 }
 
@@ -121,14 +131,21 @@ func asciiHeader(c queue.Content) (bool, error) {
 
 // limit leaves the first most recipients in this transaction, and the others to
 // the next one.
-func (t *attempt) limit(most int) {
-	if most <= 0 || most >= len(t.todo) {
+func (x *exchange) limit(most int) {
+	if most <= 0 || most >= len(x.todo) {
 		return
 	}
-	for _, i := range t.todo[most:] {
-		t.results[i] = queue.Result{Verdict: queue.Again}
+	for _, i := range x.todo[most:] {
+		x.except(i, queue.Result{Verdict: queue.Again})
 	}
-	t.todo = t.todo[:most]
+	x.todo = x.todo[:most]
+}
+
+func (x *exchange) except(i int, r queue.Result) {
+	if x.without == nil {
+		x.without = make(map[int]queue.Result)
+	}
+	x.without[i] = r
 }
 
 // unfit is for a message this host can't take. Only a verified way through may

@@ -92,6 +92,7 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 		return true
 	}
 	t.report(x.s.address.Addr(), true)
+	t.leave(x)
 	accepted := t.recipients(x, sit)
 	if len(accepted) > 0 && !x.probe {
 		t.content(x, sit, accepted)
@@ -119,13 +120,10 @@ func (t *attempt) astray(x *exchange) {
 // malformed bounces content that can't be sent. Whom the host has refused for
 // another reason before is told that one.
 func (t *attempt) malformed(x *exchange, sit situation) {
-	for n, i := range t.todo {
-		t.results[i] = queue.Result{Verdict: queue.Bounce, Reply: mail.Reply{
-			Code: 554, Enhanced: mail.EnhancedCode{5, 6, 0}, Text: "message content holds a bare CR or LF",
-		}}
-		if n+1 >= len(x.answers) {
-			continue
-		}
+	t.everyone(queue.Result{Verdict: queue.Bounce, Reply: mail.Reply{
+		Code: 554, Enhanced: mail.EnhancedCode{5, 6, 0}, Text: "message content holds a bare CR or LF",
+	}})
+	for n, i := range x.todo[:max(0, len(x.answers)-1)] {
 		reply := x.answers[n+1]
 		if r := classify(atRcpt, reply, sit); r.verdict == queue.Bounce {
 			t.results[i] = queue.Result{Verdict: queue.Bounce, Host: x.s.host, Reply: reply}
