@@ -38,8 +38,14 @@ type machine struct {
 
 func boot(t *testing.T, fs vfs.FS, world *ledger) *machine {
 	t.Helper()
+	return bootWith(t, spool.Options{FS: fs, Reserve: -1}, world)
+}
+
+func bootWith(t *testing.T, o spool.Options, world *ledger) *machine {
+	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	store, err := spool.Open("spool", spool.Options{FS: fs, Logger: logger, Reserve: -1, Memory: 4 << 20})
+	o.Logger, o.Memory = logger, 4<<20
+	store, err := spool.Open("spool", o)
 	if err != nil {
 		t.Fatal(err)
 	}
