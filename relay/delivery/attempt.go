@@ -45,6 +45,7 @@ type failure struct {
 	host   string
 	ruling ruling
 	reply  mail.Reply
+	own    bool // reply is ours, not the host's
 	reason string
 }
 

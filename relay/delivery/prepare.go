@@ -9,29 +9,34 @@ import (
 	"github.com/postrider/postrider/queue"
 )
 
-// prepare fits the message to what the host of s offers. A refusal is a reply of
-// our own in the host's stead, for everyone. A nil exchange says that this host can
-// take no recipient; they have their results then.
-func (t *attempt) prepare(s *session) (x *exchange, refusal *mail.Error) {
+// refusal is why a host can't have the message, in our own words, for everyone.
+type refusal struct {
+	*mail.Error
+	next bool // another host may do; without, it is final
+}
+
+// prepare fits the message to what the host of s offers. A nil exchange without a
+// refusal says that this host can take no recipient; they have their results then.
+func (t *attempt) prepare(s *session) (*exchange, *refusal) {
 	e := t.a.Envelope
 	if t.requiresTLS() && !(s.secured && s.offers.requireTLS) {
-		return nil, &mail.Error{Reply: notPassedOn}
+		return nil, &refusal{notPassedOn(s.host), true}
 	}
 	b, err := t.fit(s)
 	if err != nil {
-		return nil, refusalFor(err, s.host)
+		return nil, &refusal{Error: refusalFor(err, s.host)}
 	}
 	if s.offers.maxSize > 0 && b.size > s.offers.maxSize {
-		return nil, mail.Errorf(552, mail.EnhancedCode{5, 3, 4},
-			"message of %d octets is larger than the %d that %s takes", b.size, s.offers.maxSize, s.host)
+		return nil, &refusal{Error: mail.Errorf(552, mail.EnhancedCode{5, 3, 4},
+			"message of %d octets is larger than the %d that %s takes", b.size, s.offers.maxSize, s.host)}
 	}
-	x = &exchange{
+	x := &exchange{
 		s: s, envelope: e, body: b, utf8: s.offers.utf8 && e.SMTPUTF8, probe: t.probe, lockstep: t.known != nil,
 		timeouts: &t.rules.timeouts, phases: &t.phases, todo: t.todo,
 	}
 	if e.SMTPUTF8 && !s.offers.utf8 {
-		if refusal := t.withoutUTF8(x); refusal != nil {
-			return nil, refusal
+		if err := t.withoutUTF8(x); err != nil {
+			return nil, &refusal{Error: err}
 		}
 	}
 	if len(x.todo) == 0 {
@@ -71,8 +76,8 @@ func (t *attempt) fit(s *session) (*body, error) {
 	return asIs(c, e.Body), nil
 }
 
-// refusalFor is the answer about content that can't be converted; nil results in
-// a delay, for content that can't even be read.
+// refusalFor is the answer about content that can't be converted, or not even read,
+// which is worth a delay only.
 func refusalFor(err error, host string) *mail.Error {
 	if why, ok := errors.AsType[*conversionError](err); ok {
 		return mail.Errorf(554, mail.EnhancedCode{5, 6, 3},
@@ -102,7 +107,7 @@ func (t *attempt) withoutUTF8(x *exchange) *mail.Error {
 			rest = append(rest, i)
 			continue
 		}
-		x.except(i, queue.Result{Verdict: queue.Bounce, Host: host, Reply: mail.Reply{
+		x.except(i, queue.Result{Verdict: queue.Bounce, Reply: mail.Reply{
 			Code: 553, Enhanced: mail.EnhancedCode{5, 6, 7}, Text: host + " offers no SMTPUTF8, which this address needs",
 		}})
 	}
@@ -148,19 +153,18 @@ func (x *exchange) except(i int, r queue.Result) {
 	x.without[i] = r
 }
 
-// unfit is for a message this host can't take. Only a verified way through may
-// exist at another host; what a host can't transport is final.
-func (t *attempt) unfit(s *session, refusal *mail.Error) (settled bool) {
-	f := failure{host: s.host, reply: refusal.Reply, ruling: ruling{verdict: queue.Bounce}}
-	if !refusal.Permanent() {
+// unfit is for a message this host can't take. It reports whether the attempt is
+// settled.
+func (t *attempt) unfit(s *session, why *refusal) (settled bool) {
+	f := failure{host: s.host, own: true, reply: why.Reply, ruling: ruling{verdict: queue.Bounce, next: why.next}}
+	if !why.Permanent() {
 		f.ruling.verdict = queue.Defer
 	}
-	if refusal.Enhanced == notPassedOn.Enhanced {
-		f.ruling.next = true
+	if why.next {
 		t.failures = append(t.failures, f)
 		return false
 	}
-	t.event.Reply, t.event.Err = f.reply, refusal.Cause
+	t.event.Reply, t.event.Err = f.reply, why.Cause
 	t.everyone(f.result())
 	return true
 }

@@ -9,14 +9,16 @@ import (
 	"github.com/postrider/postrider/routing"
 )
 
-// Answers about messages that may travel only where TLS is verified and passed on
-// (RFC 8689 section 4.2.1).
-var (
-	unvouched = mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 30},
-		Text: "REQUIRETLS support required: nothing vouches for the mail hosts of the domain (no MTA-STS and no DANE here)"}
-	notPassedOn = mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 30},
-		Text: "REQUIRETLS support required: host does not offer it"}
-)
+// unvouched is our answer about a message that may travel only where TLS is verified and
+// passed on (RFC 8689 section 4.2.1), to hosts of which nobody knows that they are the
+// right ones.
+var unvouched = mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 30},
+	Text: "REQUIRETLS support required: nothing vouches for the mail hosts of the domain (no MTA-STS and no DANE here)"}
+
+// notPassedOn is the same to a host that is the right one.
+func notPassedOn(host string) *mail.Error {
+	return mail.Errorf(550, mail.EnhancedCode{5, 7, 30}, "REQUIRETLS support required: %s does not offer it", host)
+}
 
 // requiresTLS reports whether the message may go only where REQUIRETLS holds.
 // Reports are not held to it: they would be thrown away (RFC 8689 section 5).
@@ -44,8 +46,8 @@ func (t *attempt) refusedTLS(hop *routing.NextHop, x *trouble) (goOn bool) {
 	f := failure{host: hop.Host, ruling: ruling{verdict: queue.Defer, next: true}, reply: x.reply, reason: x.reason()}
 	var unproven *tls.CertificateVerificationError
 	if x.reply.Permanent() || errors.Is(x, errNotOffered) || errors.As(x, &unproven) {
-		f.ruling.verdict, f.reason = queue.Bounce, ""
-		f.reply = mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 10}, Text: "encryption needed: " + x.Error()}
+		f.ruling.verdict, f.own, f.reason = queue.Bounce, true, ""
+		f.reply = mail.Reply{Code: 550, Enhanced: mail.EnhancedCode{5, 7, 10}, Text: "encryption needed: " + hop.Host + ": " + x.Error()}
 	}
 	t.failures = append(t.failures, f)
 	return x.reply.Code == 0

@@ -189,6 +189,9 @@ func TestRequireTLS(t *testing.T) {
 			if x.Verdict != row.want || o.Fault != row.fault || row.want == queue.Bounce && x.Reply.Enhanced.String() != row.status {
 				t.Fatalf("outcome: %+v", o)
 			}
+			if row.want == queue.Bounce && len(p.Sessions()) > 0 {
+				ours(t, o, h.Host)
+			}
 			if row.want != queue.Success {
 				if len(p.Messages()) > 0 {
 					t.Error("it was sent")

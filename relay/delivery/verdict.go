@@ -13,10 +13,10 @@ import (
 // closed by the host while it rested, and nothing was lost by trying.
 func (t *attempt) transaction(ctx context.Context, s *session) (settled, stale bool) {
 	t.saw(s.host, s.address, s.tls, s.inClear)
-	x, refusal := t.prepare(s)
-	if refusal != nil {
+	x, why := t.prepare(s)
+	if why != nil {
 		t.courier.cache.put(s)
-		return t.unfit(s, refusal), false
+		return t.unfit(s, why), false
 	}
 	if x == nil { // nobody is left
 		t.courier.cache.put(s)
@@ -81,7 +81,7 @@ func (t *attempt) judge(x *exchange) (settled bool) {
 			t.doubtful(x, t.todo)
 			return true
 		}
-		f := failure{x.s.host, r, first, x.reason(atMail, first)}
+		f := x.failure(atMail, r, first)
 		if r.next {
 			t.stalled(x.lost)
 			t.failures = append(t.failures, f)
@@ -111,7 +111,7 @@ func (t *attempt) astray(x *exchange) {
 		t.doubtful(x, t.todo)
 		return
 	}
-	f := failure{x.s.host, silent(atData), mail.Reply{}, x.reason(atData, mail.Reply{})}
+	f := x.failure(atData, silent(atData), mail.Reply{})
 	t.blame(f)
 	t.everyone(f.result())
 	t.notAgain(f)
@@ -154,7 +154,7 @@ func (t *attempt) recipients(x *exchange, sit situation) (accepted []int) {
 			t.doubtful(x, append(accepted, t.todo[n:]...))
 			return nil
 		}
-		f := failure{x.s.host, r, reply, x.reason(atRcpt, reply)}
+		f := x.failure(atRcpt, r, reply)
 		t.event.Reply = reply
 		t.blame(f)
 		t.results[i] = f.result()
@@ -180,7 +180,7 @@ func (t *attempt) content(x *exchange, sit situation, accepted []int) {
 	}
 	r := classify(atData, x.final, sit)
 	x.s.over = x.s.over || r.over
-	f := failure{x.s.host, r, x.final, x.reason(atData, x.final)}
+	f := x.failure(atData, r, x.final)
 	t.event.Reply = x.final
 	t.blame(f)
 	for _, i := range accepted {
@@ -202,7 +202,7 @@ func (t *attempt) doubtful(x *exchange, recipients []int) {
 	t.inDoubt = x.s.host
 	t.courier.meter.InDoubt()
 	t.event.Reply = mail.Reply{}
-	f := failure{x.s.host, silent(atData), mail.Reply{}, x.reason(atData, mail.Reply{})}
+	f := x.failure(atData, silent(atData), mail.Reply{})
 	for _, i := range recipients {
 		t.results[i] = f.result()
 	}
@@ -224,6 +224,11 @@ func (t *attempt) notAgain(f failure) {
 	}
 }
 
+// failure is what reply, or its absence, at some stage comes to by r.
+func (x *exchange) failure(at stage, r ruling, reply mail.Reply) failure {
+	return failure{host: x.s.host, ruling: r, reply: reply, reason: x.reason(at, reply)}
+}
+
 // reason says in words why there is no reply at some stage.
 func (x *exchange) reason(at stage, r mail.Reply) string {
 	if r.Code != 0 {
@@ -240,10 +245,14 @@ func (x *exchange) reason(at stage, r mail.Reply) string {
 }
 
 func (f *failure) result() queue.Result {
-	return queue.Result{Verdict: f.ruling.verdict, Reply: f.reply, Host: f.host, Reason: f.reason}
+	r := queue.Result{Verdict: f.ruling.verdict, Reply: f.reply, Host: f.host, Reason: f.reason}
+	if f.own {
+		r.Host = "" // it is read as the one who gave the reply
+	}
+	return r
 }
 
-// everyone gives all recipients that have no result yet the same one.
+// everyone gives all whom the attempt is about the same result.
 func (t *attempt) everyone(r queue.Result) {
 	for _, i := range t.todo {
 		t.results[i] = r
