@@ -122,7 +122,7 @@ func (t *attempt) match() bool {
 		rcpt := t.a.Envelope.Recipients[n].Address
 		route := t.rules.router.Match(t.a.Envelope, rcpt)
 		switch {
-		case route == nil || (queue.Destination{Route: route.Name, Domain: route.Domain(rcpt)}) != t.a.Delivery.Destination:
+		case (queue.Destination{Route: route.Name, Domain: route.Domain(rcpt)}) != t.a.Delivery.Destination:
 			t.results[i].Verdict = queue.Reroute
 		case len(t.todo) == t.rules.delivery.RecipientsPerTransaction:
 			t.results[i].Verdict = queue.Again

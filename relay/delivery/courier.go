@@ -15,7 +15,7 @@ import (
 
 // Router is what delivery asks of the route table in force.
 type Router interface {
-	// Match returns the route of a recipient.
+	// Match returns the route of a recipient. There always is one.
 	Match(e *mail.Envelope, rcpt mail.Address) *routing.Route
 	// Route returns the route of that name, if there is one.
 	Route(name string) (*routing.Route, bool)

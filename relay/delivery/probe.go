@@ -22,9 +22,8 @@ func (c *Courier) Probe(ctx context.Context, e *mail.Envelope) queue.Outcome {
 	t.probe = true
 	if len(a.Pending) > 0 {
 		first := e.Recipients[0].Address
-		if r := t.rules.router.Match(e, first); r != nil {
-			a.Delivery.Destination = queue.Destination{Route: r.Name, Domain: r.Domain(first)}
-		}
+		r := t.rules.router.Match(e, first)
+		a.Delivery.Destination = queue.Destination{Route: r.Name, Domain: r.Domain(first)}
 		t.run(ctx)
 	}
 	return t.outcome()
