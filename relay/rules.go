@@ -30,6 +30,9 @@ type carried struct {
 // newRules builds all of c, or returns the first thing that is wrong with it.
 func newRules(c *config.Config, carry carried) (*rules, error) {
 	r := &rules{config: c}
+	for _, w := range c.Warnings {
+		r.warnings = append(r.warnings, w.Error())
+	}
 	var err error
 	if r.certificate, err = loadCertificate(c); err != nil {
 		return nil, err

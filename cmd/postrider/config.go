@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/postrider/postrider/internal/config"
 )
@@ -24,6 +26,9 @@ func (configCheck) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range c.Warnings {
+		p.say("warning: " + w.Error())
+	}
 	source := c.Source
 	if source == "" {
 		source = "the embedded default (no configuration file was found)"
@@ -37,7 +42,7 @@ type configPrint struct{}
 // Run prints YAML that could be loaded again. That there are no users yet keeps
 // nobody from seeing what else is in force.
 func (configPrint) Run(p *program) error {
-	c, err := p.bystand()
+	c, err := config.Loader{Bystander: true}.Load(p.configFile, p.environ)
 	if err != nil {
 		return err
 	}
@@ -77,6 +82,9 @@ func (c configInit) Run(p *program) error {
 	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return usageError{c.File + " exists already; name another file"}
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return usageError{c.File + " can't be made: there is no directory " + filepath.Dir(c.File)}
 	}
 	if err != nil {
 		return fmt.Errorf("writing a configuration: %w", err)

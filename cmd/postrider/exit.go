@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"syscall"
 
 	"github.com/postrider/postrider/internal/config"
@@ -54,6 +55,9 @@ func exitCode(err error) int {
 		faults config.Errors
 		locked *spool.LockedError
 		answer *admin.Error
+
+		address *net.AddrError
+		name    *net.DNSError
 	)
 	switch {
 	case err == nil:
@@ -74,6 +78,10 @@ func exitCode(err error) int {
 		return exitPermission
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, fs.ErrExist):
 		return exitConfig // something else stands in the place of a file or directory of ours
+	case errors.As(err, &name) && !name.IsNotFound:
+		return exitTemporary
+	case errors.Is(err, fs.ErrNotExist), errors.As(err, &address), errors.As(err, &name):
+		return exitConfig // the directory, the address or the name of a listener
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return exitTemporary
 	case errors.As(err, &answer):

@@ -121,9 +121,10 @@ func readUsers(file string) error {
 	return err
 }
 
-// bystand reads the configuration for a command that does not run the relay.
+// bystand reads the configuration for a command that does not run the relay and
+// does not ask for its name.
 func (p *program) bystand() (*config.Config, error) {
-	return config.Loader{Bystander: true}.Load(p.configFile, p.environ)
+	return config.Loader{Bystander: true, Hostname: "localhost"}.Load(p.configFile, p.environ)
 }
 
 // stateDir returns the state directory of the configuration, which may be broken

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/policy"
 )
 
@@ -24,7 +23,7 @@ func (p *program) usersFile() (string, error) {
 		return "", err
 	}
 	if c.Auth.UsersFile == "" {
-		return "", config.Errors{{File: c.Source, Key: "auth.users_file", Problem: "is not set, and no listener has auth: required; expected a file"}}
+		return "", c.Fault("auth.users_file", "is not set, and no listener has auth: required; expected a file")
 	}
 	return c.Auth.UsersFile, nil
 }

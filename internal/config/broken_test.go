@@ -98,6 +98,15 @@ var broken = []struct{ why, text string }{
 	{"what can't be read and what does not fit, all in one run", "hostname: [a]\nlisteners:\n  - address: \":5870\"\n    auth: none\n  - address: \":99999\"\n    tls: start\n    identity: me\nretry:\n  lifetime: soon\n  warn_after: 9d\n  intervals: [soon, 10ms, 1m, later]\nroutes:\n  - match: {listener: nowhere, sender: \"@a\"}\n    smarthosts: [\"smtp://a:b@c\", \"submission://user@d.example\", \"submission://user@e.example\"]\n    mechanisms: [NTLM, DIGEST-MD5]\nunknown: 1\n"},
 	{"a misspelt key, which is not missing too", "listeners: [{address: \":5870\"}]\ntls:\n  certifcate: tls/tls.crt\n  key: tls/tls.key\n"},
 	{"a users file that is broken", "state_dir: state\nlisteners: [{address: \":5870\"}]\nauth:\n  users_file: smarthost\n"},
+	{"a route whose name ends a line", "listeners: [{address: \":5870\"}]\nroutes:\n  - name: \"r\\n\"\n"},
+	{"a policy for a group that does not exist", "listeners: [{address: \":5870\"}]\nauth: {groups: {robots: [cron]}}\npolicies:\n  - match: {group: robot}\n"},
+	{"groups without members, always in one order", "listeners: [{address: \":5870\"}]\nauth: {groups: {a: [], b: [], c: [], d: [], e: [], f: []}}\n"},
+	{"a queue that the largest message does not fit", "listeners: [{address: \":5870\"}]\nqueue:\n  max_bytes: 10MiB\n"},
+	{"a message that does not fit the queue", "listeners: [{address: \":5870\"}]\nsubmission:\n  max_message_size: 20GiB\n"},
+	{"a part of the memory that is more than all", "listeners: [{address: \":5870\"}]\nqueue:\n  memory: 65MiB\n"},
+	{"addresses that look like some", "listeners:\n  - address: \"300.1.1.1:2525\"\n  - address: \"[2001:::1]:2525\"\nadmin:\n  address: 127.0.1:8025\n"},
+	{"a listener at the admin listener's address", "listeners:\n  - address: 127.0.0.1:8025\n"},
+	{"a masked password", "listeners: [{address: \":5870\"}]\nroutes:\n  - smarthosts: [\"submissions://user@mail.example.com\"]\n    password: \"********\"\n"},
 	{"a log format that is none", "listeners: [{address: \":5870\"}]\nlog:\n  format: xml\n"},
 }
 

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
+	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,9 +21,10 @@ import (
 // tells: what goes together, what exists, what would be unsafe.
 type checker struct {
 	*faults
-	config *Config
-	where  map[string]position
-	loader Loader
+	places
+	config   *Config
+	loader   Loader
+	warnings faults
 	// unread are the keys whose values could not be read; defaults stand in their
 	// place, of which nothing is said.
 	unread []string
@@ -37,31 +40,17 @@ func none(keys, paths []string) bool {
 	return !slices.ContainsFunc(paths, func(path string) bool { return touches(keys, path) })
 }
 
-// set reports whether a key was written anywhere.
-func (k *checker) set(path string) bool {
-	_, ok := k.where[path]
-	return ok
-}
-
 // fault notes a fault of a key, at its own place or that of the nearest key
 // around it. Of a key that could not be read there is nothing more to say.
 func (k *checker) fault(path, format string, args ...any) {
-	if !k.read(path) {
-		return
+	if k.read(path) {
+		k.add(k.at(path), path, format, args...)
 	}
-	at := path
-	for {
-		if p, ok := k.where[at]; ok {
-			k.add(p, path, format, args...)
-			return
-		}
-		cut := strings.LastIndexAny(at, ".[")
-		if cut < 0 {
-			k.add(position{}, path, format, args...)
-			return
-		}
-		at = at[:cut]
-	}
+}
+
+// warn notes what is odd about a key, and no fault.
+func (k *checker) warn(path, format string, args ...any) {
+	k.warnings.add(k.at(path), path, format, args...)
 }
 
 func (k *checker) all() {
@@ -87,6 +76,9 @@ func (k *checker) general() {
 		}
 	} else {
 		c.Hostname = d.String()
+		if !strings.ContainsAny(c.Hostname, ".[") {
+			k.warn("hostname", "%q has no domain; many servers take no mail from a host of such a name: set one such as relay.example.com", c.Hostname)
+		}
 	}
 	k.stateDir(c.StateDir)
 	if c.Admin.Address != "" {
@@ -123,6 +115,10 @@ func (k *checker) hostPort(key, address string) {
 		k.fault(key, `%q is not host:port such as "127.0.0.1:8025" or ":8025"`, address)
 	case number > 65535:
 		k.fault(key, "%q has a port out of range; expected one from 1 to 65535", address)
+	case host != "" && (strings.Trim(host, "0123456789.") == "" || strings.Contains(host, ":")):
+		if _, err := netip.ParseAddr(host); err != nil {
+			k.fault(key, "%q holds no IP address", address)
+		}
 	}
 }
 
@@ -168,11 +164,26 @@ func (k *checker) tls() {
 	case t.Certificate != "" && t.Key == "":
 		k.fault("tls.certificate", "stands without tls.key; expected both or neither")
 	case certificate && key:
-		if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
-			k.fault("tls.certificate", "%s and tls.key %s are no pair: %v", t.Certificate, t.Key, err)
-		}
+		k.pair(t.Certificate, t.Key)
 	}
 	k.bundle("tls.client_ca", t.ClientCA)
+}
+
+// pair checks that certificate and key belong together. A certificate that is no
+// longer valid, or not yet, is no fault: clients may not look, and the clock may be
+// wrong.
+func (k *checker) pair(certificate, key string) {
+	const at = "tls.certificate"
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	now := time.Now()
+	switch {
+	case err != nil:
+		k.fault(at, "%s and tls.key %s are no pair: %v", certificate, key, err)
+	case now.After(pair.Leaf.NotAfter):
+		k.warn(at, "%s has expired (%s); clients that verify it turn away", certificate, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(pair.Leaf.NotBefore):
+		k.warn(at, "%s is not valid yet (%s); clients that verify it turn away", certificate, pair.Leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
 }
 
 func (k *checker) auth() {
@@ -190,8 +201,8 @@ func (k *checker) auth() {
 	if len(a.Certificates) > 0 && k.config.TLS.ClientCA == "" && k.read("tls.client_ca") {
 		k.fault("auth.certificates", "needs tls.client_ca, which says whose certificates count")
 	}
-	for name, members := range a.Groups {
-		if len(members) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(a.Groups)) { // the same faults are the same text
+		if len(a.Groups[name]) == 0 {
 			k.fault(join("auth.groups", name), "has no members")
 		}
 	}
@@ -266,7 +277,25 @@ func (k *checker) retry() {
 func (k *checker) queue() {
 	q := k.config.Queue
 	atLeast(k, "queue.max_bytes", q.MaxBytes, 1<<20)
+	k.largestFits()
 	if k.set("queue.memory") || k.sound("memory") {
 		atLeast(k, "queue.memory", q.Memory, 4<<20)
+	}
+	if q.Memory > k.config.Memory && k.sound("memory", "queue.memory") {
+		k.fault("queue.memory", "%v is more than memory (%v), of which it is a part", q.Memory, k.config.Memory)
+	}
+}
+
+// largestFits checks that an empty queue has room for the largest message. A client
+// of one that never fits would be told for ever to come later.
+func (k *checker) largestFits() {
+	const room, largest = "queue.max_bytes", "submission.max_message_size"
+	q, s := k.config.Queue.MaxBytes, k.config.Submission.MaxMessageSize
+	switch {
+	case q >= s || !k.sound(room, largest):
+	case k.set(room):
+		k.fault(room, "%v is less than %s (%v)", q, largest, s)
+	default:
+		k.fault(largest, "%v is more than %s (%v)", s, room, q)
 	}
 }

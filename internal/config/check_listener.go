@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"strings"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -26,6 +27,9 @@ func (k *checker) listeners() {
 		}
 		addresses[l.Address] = i
 		k.listener(at, l)
+		if _, port, _ := net.SplitHostPort(l.Address); port != "0" && l.Address == k.config.Admin.Address && k.sound(at+".address") {
+			k.fault(at+".address", "%q is admin.address too", l.Address)
+		}
 	}
 }
 

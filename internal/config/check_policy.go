@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -19,7 +20,9 @@ func (k *checker) policies() {
 }
 
 func (k *checker) policy(at string, p *Policy) {
+	k.knownGroups(at+".match.group", p.Match.Group)
 	k.knownListeners(at+".match.listener", p.Match.Listener)
+	k.limits(at+".limits", p.Limits)
 	k.patterns(at+".senders", checkPolicyPattern, p.Senders)
 	k.patterns(at+".recipients.allow", checkPolicyPattern, p.Recipients.Allow)
 	k.patterns(at+".recipients.deny", checkPolicyPattern, p.Recipients.Deny)
@@ -53,8 +56,35 @@ func (k *checker) patterns(key string, check func(string) error, list []string) 
 	}
 }
 
-// knownListeners checks that each name is that of a listener, by name or by
-// address: a rule for a listener that does not exist would never match.
+// limits tells of those that never act, because what holds for everybody is stricter.
+func (k *checker) limits(at string, l PolicyLimits) {
+	const size, recipients = "submission.max_message_size", "submission.max_recipients"
+	if s := k.config.Submission.MaxMessageSize; l.Size > s && k.sound(size) {
+		k.warn(at+".size", "%v is beyond %s (%v), which holds for everybody", l.Size, size, s)
+	}
+	if n := k.config.Submission.MaxRecipients; l.Recipients > n && k.sound(recipients) {
+		k.warn(at+".recipients", "%d is beyond %s (%d), which holds for everybody", l.Recipients, recipients, n)
+	}
+}
+
+// knownGroups checks that each name is that of a group. A misspelt one has no
+// members, who would come under a later and perhaps wider rule. Where users may be
+// the system's their groups are too, and nothing can be said.
+func (k *checker) knownGroups(key string, names []string) {
+	peer := slices.ContainsFunc(k.config.Listeners, func(l Listener) bool { return l.Auth == AuthPeer })
+	if peer || !k.read("listeners", "auth") {
+		return
+	}
+	groups := slices.Sorted(maps.Keys(k.config.Auth.Groups))
+	for i, name := range names {
+		if !slices.Contains(groups, name) {
+			k.fault(index(key, i), "%q is no group of auth.groups%s", name, suggest(name, groups))
+		}
+	}
+}
+
+// knownListeners checks that each name is that of a listener, which is the address
+// only where it has no other: a rule for one that does not exist would never match.
 func (k *checker) knownListeners(key string, names []string) {
 	if len(k.config.Listeners) == 0 {
 		return // there are none, or they could not be read

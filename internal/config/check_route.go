@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/postrider/postrider/internal/mail"
 )
@@ -24,8 +25,8 @@ func (k *checker) routes() {
 			k.fault(at+".name", "%q is the name of routes[%d] too", r.Name, first)
 		case r.Name == BuiltInRoute:
 			k.fault(at+".name", "%q is the name of the built-in last route; expected another one", r.Name)
-		case strings.ContainsAny(r.Name, "/ \t"):
-			k.fault(at+".name", "%q holds a slash or a space; expected a single word", r.Name)
+		case strings.ContainsFunc(r.Name, func(c rune) bool { return c == '/' || unicode.IsSpace(c) || !unicode.IsPrint(c) }):
+			k.fault(at+".name", "%q is not a single word without a slash", r.Name)
 		}
 		names[r.Name] = i
 		k.route(at, r)

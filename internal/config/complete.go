@@ -12,6 +12,9 @@ import (
 func (k *checker) complete() {
 	c := k.config
 	if c.Hostname == "" {
+		c.Hostname = k.loader.Hostname
+	}
+	if c.Hostname == "" {
 		c.Hostname = systemHostname()
 	}
 	for i := range c.Listeners {

@@ -35,6 +35,10 @@ type Config struct {
 
 	// Source is the file all this was read from; empty for the embedded default.
 	Source string `yaml:"-"`
+	// Warnings tell what is odd and no fault.
+	Warnings Errors `yaml:"-"`
+
+	places places `yaml:"-"`
 }
 
 // TLS holds the certificate listeners show and how client certificates are

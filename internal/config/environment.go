@@ -16,9 +16,11 @@ const (
 	EnvFile   = "POSTRIDER_CONFIG"
 )
 
-// serviceLink matches the variables Kubernetes puts into every container for a
-// service called "postrider" or "postrider-...": they are not for us.
-var serviceLink = regexp.MustCompile(`^POSTRIDER_([A-Z0-9]+_)*(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+// serviceLinks match the variables ("NAME=value") that Kubernetes puts into every
+// container for a service called "postrider" or "postrider-...": they are not for us.
+// One whose name ends in PORT alone could also be a key's; its value tells.
+var serviceLinks = regexp.MustCompile(`^POSTRIDER_([A-Z0-9]+_)*(` +
+	`SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT=(tcp|udp|sctp)://|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=)`)
 
 // override is one environment variable that sets a key.
 type override struct {
@@ -32,7 +34,7 @@ func overrides(environ []string) []override {
 	var all []override
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, EnvPrefix) || name == EnvFile || serviceLink.MatchString(name) {
+		if !strings.HasPrefix(name, EnvPrefix) || name == EnvFile || serviceLinks.MatchString(pair) {
 			continue
 		}
 		path := strings.Split(strings.ToLower(strings.TrimPrefix(name, EnvPrefix)), "__")
@@ -111,6 +113,9 @@ func (o override) apply(root *node, f *faults) {
 					f.unknown(at, path, word, keysOf(t))
 				}
 				return
+			}
+			if t == typeOf[Smarthost]() && here.shape == shapeScalar { // the short form, of which more is said
+				here.set(here.position, "url", &node{position: here.position, shape: shapeScalar, text: here.text})
 			}
 			path, t = join(path, word), next
 			here.shape = shapeMapping

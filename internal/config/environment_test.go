@@ -31,8 +31,11 @@ func TestEnvironmentWins(t *testing.T) {
 		{[]string{"POSTRIDER_POLICIES__0__MATCH__USER=x"}, func(c *Config) any { return c.Policies[0].Match.User }, StringList{"x"}, "a single value for a list"},
 		{[]string{"POSTRIDER_AUTH__GROUPS__SHOP=a,b"}, func(c *Config) any { return c.Auth.Groups }, map[string][]string{"shop": {"a", "b"}}, "a name of a mapping"},
 		{[]string{"POSTRIDER_ROUTES__0__SMARTHOSTS=smtp://x:1,smtp://y:2"}, func(c *Config) any { return len(c.Routes[0].Smarthosts) }, 2, "URLs with commas between"},
+		{[]string{"POSTRIDER_ROUTES__0__SMARTHOSTS__0__WEIGHT=2"}, func(c *Config) any { return c.Routes[0].Smarthosts },
+			[]Smarthost{{URL: "smtp://mail.internal.example:25", Host: "mail.internal.example", Port: 25, Weight: 2}}, "more of a smarthost that is a URL alone"},
+		{[]string{"POSTRIDER_ROUTES__0__SMARTHOSTS__0__URL=smtp://x:1"}, func(c *Config) any { return c.Routes[0].Smarthosts[0].Host }, "x", "another URL for it"},
 		{[]string{"POSTRIDER_ADMIN__ADDRESS="}, func(c *Config) any { return c.Admin.Address }, "", "empty is a value"},
-		{[]string{"POSTRIDER_SERVICE_HOST=10.0.0.1", "POSTRIDER_PORT=tcp://10.0.0.1:5870", "POSTRIDER_PORT_5870_TCP_ADDR=10.0.0.1", "POSTRIDER_ADMIN_SERVICE_PORT_HTTP=8025"},
+		{[]string{"POSTRIDER_SERVICE_HOST=10.0.0.1", "POSTRIDER_PORT=tcp://10.0.0.1:5870", "POSTRIDER_PORT_5870_TCP_ADDR=10.0.0.1", "POSTRIDER_PORT_5870_TCP=tcp://10.0.0.1:5870", "POSTRIDER_SERVICE_PORT=5870", "POSTRIDER_ADMIN_PORT=tcp://10.0.0.2:8025", "POSTRIDER_ADMIN_SERVICE_PORT_HTTP=8025"},
 			func(c *Config) any { return c.Delivery.Port }, uint16(25), "Kubernetes' service links are not ours"},
 		{[]string{"POSTRIDERX=1", "OTHER=2"}, func(c *Config) any { return c.Hostname }, "relay.example.com", "others' variables"},
 	} {
@@ -56,6 +59,8 @@ func TestEnvironmentFaultsNameTheVariable(t *testing.T) {
 		{"POSTRIDER_LISTENERS=[{address: ", "POSTRIDER_LISTENERS", "listeners", "broken YAML"},
 		{"POSTRIDER_LISTENERS__0__AUTH=none", "POSTRIDER_LISTENERS__0__AUTH", "listeners[0].auth", "what is refused later names it too"},
 		{"POSTRIDER_ROUTES__1__PASSWORD_FILE=/nowhere", "POSTRIDER_ROUTES__1__PASSWORD_FILE", "routes[1].password_file", "a file that is missing"},
+		{"POSTRIDER_PORT=26", "POSTRIDER_PORT", "port", "no service link: its value is none"},
+		{"POSTRIDER_SMTP_PORT=26", "POSTRIDER_SMTP_PORT", "smtp_port", "the same, of a service called postrider-smtp"},
 		{"POSTRIDER_=1", "POSTRIDER_", "", "no name at all"},
 	} {
 		_, err := Load(path, []string{tc.environ})
@@ -73,6 +78,7 @@ func TestEnvironmentFaultsNameTheVariable(t *testing.T) {
 func TestEnvironmentWithOneUnderscore(t *testing.T) {
 	for variable, want := range map[string]string{
 		"POSTRIDER_QUEUE_MAX_BYTES":             "POSTRIDER_QUEUE__MAX_BYTES",
+		"POSTRIDER_DELIVERY_PORT":               "POSTRIDER_DELIVERY__PORT",
 		"POSTRIDER_LISTENERS_0_ADDRESS":         "POSTRIDER_LISTENERS__0__ADDRESS",
 		"POSTRIDER_ROUTES__0_PASSWORD_FILE":     "POSTRIDER_ROUTES__0__PASSWORD_FILE",
 		"POSTRIDER_STATE__DIR":                  "POSTRIDER_STATE_DIR",

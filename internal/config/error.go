@@ -119,6 +119,10 @@ func (f *faults) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
+	return f.sorted()
+}
+
+func (f *faults) sorted() Errors {
 	slices.SortStableFunc(f.list, func(a, b *Error) int {
 		return cmp.Or(strings.Compare(a.Variable, b.Variable), cmp.Compare(a.Line, b.Line))
 	})

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"reflect"
 	"strings"
@@ -34,15 +35,16 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 		for i := range c.Routes {
-			if c.Routes[i].PasswordFile == "" && c.Routes[i].Password != "" {
-				c.Routes[i].Password = mask
+			if r := &c.Routes[i]; r.PasswordFile == "" && r.Password != "" {
+				printed = bytes.Replace(printed, []byte("password: \""+mask+"\""), []byte("password: letmein"), 1)
+				r.Password = "letmein"
 			}
 		}
 		again, err := load(printed)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, printed)
 		}
-		if !reflect.DeepEqual(c, again) {
+		if alike(c, again); !reflect.DeepEqual(c, again) {
 			t.Fatalf("before %+v\nafter  %+v\n%s", c, again, printed)
 		}
 	})

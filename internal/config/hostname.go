@@ -5,16 +5,23 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
 // lookupTimeout bounds the search for our own name; a start must not hang on DNS.
 const lookupTimeout = 2 * time.Second
 
-// systemHostname returns the system's fully qualified name as far as it can be
+// systemHostname returns the system's name as it was found when it was first asked
+// for: a reload while DNS is down must not rename the relay.
+var systemHostname = sync.OnceValue(func() string { return findHostname() })
+
+var findHostname = qualifiedHostname // replaced by tests
+
+// qualifiedHostname returns the system's fully qualified name as far as it can be
 // found: the kernel's host name, completed through the system's resolver if it
 // has no dot.
-func systemHostname() string {
+func qualifiedHostname() string {
 	host, err := os.Hostname()
 	host = strings.TrimSuffix(host, ".")
 	if err != nil || strings.Contains(host, ".") || host == "" {

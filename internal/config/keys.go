@@ -8,7 +8,7 @@ import (
 // describe tells about each key what it does, for the JSON Schema and for
 // docs/configuration.md. A list's items are "[]", a mapping's free names "*".
 var describe = map[string]string{
-	"hostname":         "Our name in EHLO and in Received fields.",
+	"hostname":         "Our name in EHLO and in Received fields, with its domain.",
 	"state_dir":        "Directory of the queue, the control socket and generated keys. It must survive a restart.",
 	"memory":           "What the process tries to get by with, its program text aside: a sidecar's share by default, `1GiB` and more for a hub. The storage engine's buffers and caches grow with it.",
 	"shutdown_timeout": "How long running transactions and deliveries may take to finish after SIGTERM.",
@@ -54,7 +54,7 @@ var describe = map[string]string{
 	"policies[].name":                 "What refusals and the log call it.",
 	"policies[].match":                "Conditions; all that are given must hold, and without any the rule matches everyone.",
 	"policies[].match.user":           "Identities: user names, with `*` for any octets.",
-	"policies[].match.group":          "Groups of `auth.groups`, or of the system's user with `auth: peer`.",
+	"policies[].match.group":          "Groups of `auth.groups`, or of the system's user with `auth: peer`. Where no listener has that, each must be in `auth.groups`.",
 	"policies[].match.listener":       "Names of listeners.",
 	"policies[].match.network":        "Networks or addresses the client connects from.",
 	"policies[].senders":              "Patterns of addresses it may use as reverse-path and in the header From. Without this key: any.",
@@ -116,9 +116,9 @@ var describe = map[string]string{
 	"retry.warn_after": "When the sender is told of the delay; `0` for never. Never by default too where `retry.lifetime` is not longer.",
 
 	"queue":           "Bounds of the queue.",
-	"queue.max_bytes": "Content that may wait; beyond: 452 4.3.1.",
+	"queue.max_bytes": "Content that may wait; beyond: 452 4.3.1. Not less than `submission.max_message_size`.",
 	"queue.min_free":  "Free space on the disk below which nothing is accepted: 452 4.3.1.",
-	"queue.memory":    "The storage engine's part of `memory`, for caches and write buffers.",
+	"queue.memory":    "The storage engine's part of `memory`, and not more than that, for caches and write buffers.",
 
 	"admin":         "Health and metrics over HTTP.",
 	"admin.address": "`host:port` to listen on; `\"\"` for none. There is no login: keep it inside.",
@@ -131,7 +131,7 @@ var describe = map[string]string{
 
 // otherwise tells, in words, the default of keys whose default is no constant.
 var otherwise = map[string]string{
-	"hostname":                       "the system's FQDN",
+	"hostname":                       "the system's FQDN, as it is at the start",
 	"listeners":                      "required",
 	"listeners[].name":               "the address",
 	"listeners[].address":            "required",

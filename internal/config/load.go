@@ -32,6 +32,10 @@ type Loader struct {
 	// that don't run it: that auth.users_file does not exist yet, and that nothing
 	// can be written to state_dir.
 	Bystander bool
+	// Hostname stands where nobody set one, for commands that have no use for it.
+	// Otherwise the system is asked for its name, which takes two seconds if its DNS
+	// does not answer.
+	Hostname string
 	// Users reads the users file for its faults; nil where they don't matter.
 	Users func(file string) error
 }
@@ -102,12 +106,14 @@ func (l Loader) build(text []byte, environ []string, source string, f *faults) (
 	if root != nil && root.shape != shapeMapping && root.shape != shapeNull {
 		return nil, f.err()
 	}
-	check := &checker{faults: f, where: d.where, config: c, loader: l, unread: slices.Clone(f.unsound)}
+	c.places = places{file: f.file, where: d.where}
+	check := &checker{faults: f, places: c.places, config: c, loader: l, warnings: faults{file: f.file}, unread: slices.Clone(f.unsound)}
 	check.complete()
 	check.all()
 	if err := f.err(); err != nil {
 		return nil, err
 	}
+	c.Warnings = check.warnings.sorted()
 	return c, nil
 }
 

@@ -32,3 +32,16 @@ func TestByteOrderMark(t *testing.T) {
 		t.Errorf("a file that begins as Windows' editors begin it: %v", err)
 	}
 }
+
+// A secret may be written as a block, with the line end that belongs to it.
+func TestSecretWithoutItsLineEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.yaml")
+	write(t, path, "listeners: [{address: \":5870\"}]\nroutes:\n  - smarthosts: [\"submissions://user@mail.example.com\"]\n    password: |\n      open sesame\n")
+	c, err := Loader{Bystander: true}.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(c.Routes[0].Password); got != "open sesame" {
+		t.Errorf("the password is %q", got)
+	}
+}

@@ -43,7 +43,7 @@ var scalars = map[reflect.Type]scalar{
 		print:  reflect.Value.String,
 		schema: map[string]any{"type": "string"}},
 	typeOf[Secret](): {
-		parse:  of(func(s string) (Secret, error) { return Secret(s), nil }),
+		parse:  of(parseSecret),
 		print:  stringer,
 		schema: map[string]any{"type": "string"}},
 	typeOf[time.Duration](): {

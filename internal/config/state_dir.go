@@ -11,7 +11,7 @@ import (
 // locked out by a mistake elsewhere in its file. The error is what is wrong with
 // the configuration; the directory is empty only if it can't be told from it.
 func StateDir(path string, environ []string) (string, error) {
-	c, err := Loader{Bystander: true}.Load(path, environ)
+	c, err := Loader{Bystander: true, Hostname: "localhost"}.Load(path, environ)
 	if err == nil {
 		return c.StateDir, nil
 	}
