@@ -5,10 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/emersion/go-sasl"
 
@@ -128,7 +125,7 @@ func (a *authenticator) certified(state *tls.ConnectionState) bool {
 }
 
 // Start begins an exchange by the mechanism of that name, in upper case.
-func (a *authenticator) Start(ctx context.Context, c *Client, mechanism string, done func(mail.Identity)) (sasl.Server, error) {
+func (a *authenticator) Start(ctx context.Context, c *Client, mechanism string, done func(Login)) (sasl.Server, error) {
 	x := exchange{ctx: ctx, auth: a, client: c, mechanism: mechanism, succeeded: done}
 	switch mechanism {
 	case MechanismPlain:
@@ -151,9 +148,11 @@ type exchange struct {
 	auth      *authenticator
 	client    *Client
 	mechanism string
-	succeeded func(mail.Identity)
-	asked     bool // for what the client may have said unasked
-	over      bool
+	succeeded func(Login)
+	// credentials are the named user's; nil while there is none.
+	credentials *Credentials
+	asked       bool // for what the client may have said unasked
+	over        bool
 }
 
 // open asks a client that must speak first and has not: with a challenge of
@@ -180,6 +179,7 @@ func (x *exchange) password(authzid, name, password string) error {
 	if err != nil {
 		return unavailable(fmt.Errorf("look up user %.64q: %w", name, err))
 	}
+	x.credentials = credentials
 	known := credentials != nil
 	if !known {
 		credentials = x.auth.directory.Decoy(name)
@@ -198,22 +198,15 @@ func (x *exchange) password(authzid, name, password string) error {
 }
 
 func (x *exchange) succeed(name string, groups ...string) {
-	x.succeeded(x.auth.identity(x.client, name, x.mechanism, groups))
+	x.succeeded(Login{x.auth.identity(name, x.mechanism, groups), x.credentials})
 }
 
 // identity makes an Identity; groups are those the back end knows besides the
 // configured ones.
-func (a *authenticator) identity(c *Client, name, mechanism string, groups []string) mail.Identity {
-	id := mail.Identity{Name: name, Groups: a.groups[name], Mechanism: mechanism, Listener: c.Listener}
+func (a *authenticator) identity(name, mechanism string, groups []string) mail.Identity {
+	id := mail.Identity{Name: name, Groups: a.groups[name], Mechanism: mechanism}
 	if len(groups) > 0 {
 		id.Groups = slices.Concat(id.Groups, groups)
-	}
-	if t, ok := c.Remote.(*net.TCPAddr); ok {
-		remote := t.AddrPort()
-		id.Remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
-	}
-	if c.TLS != nil {
-		id.TLS = strings.Replace(tls.VersionName(c.TLS.Version), "TLS ", "TLSv", 1)
 	}
 	return id
 }

@@ -12,8 +12,7 @@ import (
 
 // Client is what is known of a client before it authenticates.
 type Client struct {
-	Listener string
-	Remote   net.Addr
+	Remote net.Addr
 	// TLS is nil on a connection in clear.
 	TLS *tls.ConnectionState
 	// Certificate is the server's own certificate of that connection, in DER,
@@ -30,7 +29,8 @@ type Peer struct {
 }
 
 // Authenticator is what a session asks to make an Identity of a Client. One
-// serves all sessions; it is swapped whole when users or certificates change.
+// serves all sessions; it is swapped whole when users, groups or certificates
+// change. Implementations are comparable.
 type Authenticator interface {
 	// Mechanisms lists the SASL mechanisms offered to c, strongest first. The
 	// caller has already decided whether passwords may travel on this
@@ -40,9 +40,14 @@ type Authenticator interface {
 	// Start begins an exchange. done is called once the exchange succeeded,
 	// before the server's Next returns. Errors of Next, and of Start, are
 	// *mail.Error: 535 5.7.8, 454 4.7.0, 504 5.5.4, 421 4.7.0, ...
-	Start(ctx context.Context, c *Client, mechanism string, done func(mail.Identity)) (sasl.Server, error)
+	Start(ctx context.Context, c *Client, mechanism string, done func(Login)) (sasl.Server, error)
 
 	// Peer returns the identity of a unix socket's calling process, for
 	// listeners with "auth: peer".
-	Peer(ctx context.Context, c *Client) (mail.Identity, error)
+	Peer(ctx context.Context, c *Client) (Login, error)
+
+	// Renew returns the identity of a client that another Authenticator let in,
+	// with the groups it has now: 421 4.3.2 if it has to log in anew, because the
+	// user is gone or has other verifiers, and 454 4.7.0 if that can't be said.
+	Renew(ctx context.Context, c *Client, l Login) (mail.Identity, error)
 }

@@ -50,15 +50,15 @@ func (a *authenticator) external(ctx context.Context, c *Client) (name string, g
 }
 
 // Peer returns the identity of a unix socket's calling process.
-func (a *authenticator) Peer(ctx context.Context, c *Client) (mail.Identity, error) {
+func (a *authenticator) Peer(ctx context.Context, c *Client) (Login, error) {
 	if c.Peer == nil {
-		return mail.Identity{}, refused(errors.New("the kernel did not tell who calls"))
+		return Login{}, refused(errors.New("the kernel did not tell who calls"))
 	}
 	name, groups, err := a.peer(ctx, c.Peer)
 	if err != nil {
-		return mail.Identity{}, err
+		return Login{}, err
 	}
-	return a.identity(c, name, MechanismPeer, groups), nil
+	return Login{Identity: a.identity(name, MechanismPeer, groups)}, nil
 }
 
 // certificateIdentity returns the identity of the first entry of

@@ -103,7 +103,7 @@ func FuzzExchange(f *testing.F) {
 		if strings.Contains(string(first)+string(second), "right") {
 			return
 		}
-		s, err := a.Start(context.Background(), tcpClient(), mechanism, func(id mail.Identity) { t.Errorf("let in %q", id.Name) })
+		s, err := a.Start(context.Background(), tcpClient(), mechanism, func(l Login) { t.Errorf("let in %q", l.Identity.Name) })
 		for _, response := range [][]byte{first, second, nil, nil} {
 			if err != nil {
 				break

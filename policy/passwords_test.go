@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/postrider/postrider/internal/mail"
 )
 
 // stub is a Verifier that takes a second and counts.
@@ -235,7 +233,7 @@ func BenchmarkCachedLogin(b *testing.B) {
 	response := []byte("\x00billing\x00secret")
 	b.ReportAllocs()
 	for b.Loop() {
-		s, _ := a.Start(b.Context(), c, MechanismPlain, func(mail.Identity) {})
+		s, _ := a.Start(b.Context(), c, MechanismPlain, func(Login) {})
 		if _, done, err := s.Next(response); !done || err != nil {
 			b.Fatal(done, err)
 		}

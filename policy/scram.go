@@ -18,7 +18,6 @@ import (
 type scramServer struct {
 	exchange
 	conversation *scram.ServerConversation
-	known        bool
 	lookup       error // the back end's fault, not the client's
 }
 
@@ -59,7 +58,7 @@ func (s *scramServer) step(response []byte) ([]byte, error) {
 	if err := checkAuthzid(s.conversation.AuthzID(), s.conversation.Username()); err != nil {
 		return nil, err
 	}
-	if s.conversation.Valid() && !s.known {
+	if s.conversation.Valid() && s.credentials == nil {
 		return nil, refused(errors.New("no such user"))
 	}
 	return []byte(out), nil
@@ -80,7 +79,7 @@ func (s *scramServer) failure(value string, err error) error {
 
 // begin makes the conversation the client's first message asks for.
 func (s *scramServer) begin(first string) error {
-	server, err := scram.SHA256.NewServer(s.credentials)
+	server, err := scram.SHA256.NewServer(s.answer)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -110,17 +109,17 @@ func (s *scramServer) offeredPlus() bool {
 	return all && s.client.bindable()
 }
 
-// credentials answers the library's question for a user. Those who don't exist
+// answer answers the library's question for a user. Those who don't exist
 // get the parameters a user may have, with a salt that is the same every time,
 // and fail at their proof like a wrong password.
-func (s *scramServer) credentials(name string) (scram.StoredCredentials, error) {
+func (s *scramServer) answer(name string) (scram.StoredCredentials, error) {
 	c, err := s.auth.directory.Lookup(s.ctx, name)
 	if err != nil {
 		s.lookup = fmt.Errorf("look up user %.64q: %w", name, err)
 		return scram.StoredCredentials{}, s.lookup
 	}
 	if c != nil && c.Scram != nil {
-		s.known = true
+		s.credentials = c
 		return c.Scram.credentials, nil
 	}
 	factors := scram.KeyFactors{Iters: scramIterations}

@@ -8,14 +8,12 @@ import (
 	"testing"
 
 	"github.com/xdg-go/scram"
-
-	"github.com/postrider/postrider/internal/mail"
 )
 
 // scramLogin runs a client's conversation against a mechanism.
-func scramLogin(t *testing.T, a Authenticator, c *Client, mechanism string, conversation *scram.ClientConversation) (id *mail.Identity, err error) {
+func scramLogin(t *testing.T, a Authenticator, c *Client, mechanism string, conversation *scram.ClientConversation) (login *Login, err error) {
 	t.Helper()
-	s, err := a.Start(context.Background(), c, mechanism, func(i mail.Identity) { id = &i })
+	s, err := a.Start(context.Background(), c, mechanism, func(l Login) { login = &l })
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +24,7 @@ func scramLogin(t *testing.T, a Authenticator, c *Client, mechanism string, conv
 		}
 		challenge, done, err := s.Next([]byte(message))
 		if err != nil {
-			if id != nil {
+			if login != nil {
 				t.Errorf("an identity and an error %v", err)
 			}
 			return nil, err
@@ -35,9 +33,9 @@ func scramLogin(t *testing.T, a Authenticator, c *Client, mechanism string, conv
 			if !conversation.Valid() {
 				t.Error("the client let in a server that did not prove itself")
 			}
-			return id, nil
+			return login, nil
 		}
-		if id != nil {
+		if login != nil {
 			t.Fatal("an identity before the end")
 		}
 		message = string(challenge)
@@ -105,12 +103,12 @@ func TestScram(t *testing.T) {
 		}
 		c := tcpClient()
 		c.TLS, c.Certificate = row.over.ConnectionState, row.over.certificate
-		id, err := scramLogin(t, a, c, row.mechanism, conversation)
+		login, err := scramLogin(t, a, c, row.mechanism, conversation)
 		if got := replyCode(err); got != row.want {
 			t.Errorf("%s: got %q (%v), want %q", row.reason, got, err, row.want)
 		}
-		if row.want == "" && (id == nil || id.Name != row.name || id.Mechanism != row.mechanism) {
-			t.Errorf("%s: identity %+v", row.reason, id)
+		if row.want == "" && (login == nil || login.Identity.Name != row.name || login.Identity.Mechanism != row.mechanism) {
+			t.Errorf("%s: login %+v", row.reason, login)
 		}
 	}
 }
@@ -149,7 +147,7 @@ func TestScramMalformed(t *testing.T) {
 			return "c=biws," + nonce + ",p=***"
 		}},
 	} {
-		s, _ := a.Start(context.Background(), tcpClient(), MechanismScram, func(mail.Identity) { t.Errorf("%s: let in", row.reason) })
+		s, _ := a.Start(context.Background(), tcpClient(), MechanismScram, func(Login) { t.Errorf("%s: let in", row.reason) })
 		challenge, _, err := s.Next([]byte(row.first))
 		if row.final != nil && err == nil {
 			_, _, err = s.Next([]byte(row.final(string(challenge))))

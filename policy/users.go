@@ -28,6 +28,14 @@ type Credentials struct {
 	Scram *ScramVerifier
 }
 
+// text returns the verifiers as they stand in a users file.
+func (c *Credentials) text() string {
+	if c.Scram == nil {
+		return c.Password.String()
+	}
+	return c.Password.String() + " " + c.Scram.String()
+}
+
 // Directory is a back end that knows users by name.
 type Directory interface {
 	// Lookup returns what is known of name, or nil if there is no such user.

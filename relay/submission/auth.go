@@ -11,6 +11,7 @@ import (
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/policy"
 )
 
 // exchange is an AUTH command that runs: the server's side of a mechanism, as
@@ -22,7 +23,8 @@ type exchange struct {
 	step      int
 	// user is whom the client says it is, for the log and for penalties.
 	user string
-	got  *mail.Identity
+	by   policy.Authenticator
+	got  *policy.Login
 }
 
 // mechanisms returns what EHLO offers on the connection as it is.
@@ -144,9 +146,8 @@ func (s *session) AuthMechanisms() []string { return nil }
 func (s *session) Auth(string) (_ sasl.Server, err error) {
 	defer s.caught(&err)
 	x := s.exchange
-	x.server, err = s.srv.opt.Authenticator().Start(s.srv.ctx, &s.client, x.mechanism, func(id mail.Identity) {
-		x.got = &id
-	})
+	x.by = s.srv.opt.Authenticator()
+	x.server, err = x.by.Start(s.srv.ctx, &s.client, x.mechanism, func(l policy.Login) { x.got = &l })
 	if err != nil {
 		return nil, x.failed(err)
 	}
@@ -179,16 +180,14 @@ func (x *exchange) Next(response []byte) (challenge []byte, done bool, err error
 func (x *exchange) succeeded() error {
 	s := x.s
 	s.exchange = nil
-	id := *x.got
-	if id.Mechanism == "" {
-		id.Mechanism = x.mechanism
-	}
+	id := x.got.Identity
 	described := s.describe(id)
 	if !s.hold(described) {
 		s.auth(id, replyTooManyOfIdentity, nil)
 		return engineError(replyTooManyOfIdentity)
 	}
-	s.identity, s.loggedIn, s.failures, s.waste = described, true, 0, 0
+	s.identity, s.login, s.by = described, *x.got, x.by
+	s.loggedIn, s.failures, s.waste = true, 0, 0
 	s.srv.penalties.forgive(s.addr, id.Name)
 	s.auth(id, replyLoggedIn, nil)
 	return nil

@@ -22,11 +22,11 @@ type senderArgs struct {
 
 // mailCommand checks MAIL and passes it on.
 func (s *session) mailCommand(arg string) string {
-	if !s.ready() {
-		return ""
-	}
 	if s.tx != nil {
 		s.refuse(replyNested)
+		return ""
+	}
+	if !s.ready() {
 		return ""
 	}
 	s.refresh()

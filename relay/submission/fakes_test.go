@@ -111,6 +111,8 @@ func (in *fakeIncoming) Discard() {
 // fakeAuth knows one user, alice, whose password is "secret".
 type fakeAuth struct {
 	peer    error
+	groups  []string // of whoever is renewed
+	renew   error
 	patient bool                          // failures are the back end's fault, and cost no time
 	client  atomic.Pointer[policy.Client] // the last that was asked about
 }
@@ -125,13 +127,13 @@ func (a *fakeAuth) Mechanisms(c *policy.Client, plaintext bool) []string {
 	return []string{"PLAIN", "LOGIN"}
 }
 
-func (a *fakeAuth) Start(_ context.Context, _ *policy.Client, mechanism string, done func(mail.Identity)) (sasl.Server, error) {
+func (a *fakeAuth) Start(_ context.Context, _ *policy.Client, mechanism string, done func(policy.Login)) (sasl.Server, error) {
 	check := func(user, password string) error {
 		switch {
 		case user == "broken":
 			panic("a back end that panics")
 		case strings.HasPrefix(user, "alice") && password == "secret":
-			done(mail.Identity{Name: user, Mechanism: mechanism})
+			done(policy.Login{Identity: mail.Identity{Name: user, Mechanism: mechanism}})
 			return nil
 		case user == "down", a.patient:
 			return mail.Errorf(454, mail.EnhancedCode{4, 7, 0}, "Temporary authentication failure")
@@ -144,11 +146,16 @@ func (a *fakeAuth) Start(_ context.Context, _ *policy.Client, mechanism string, 
 	return &fakeLogin{check: check}, nil
 }
 
-func (a *fakeAuth) Peer(_ context.Context, c *policy.Client) (mail.Identity, error) {
+func (a *fakeAuth) Peer(_ context.Context, c *policy.Client) (policy.Login, error) {
 	if a.peer != nil {
-		return mail.Identity{}, a.peer
+		return policy.Login{}, a.peer
 	}
-	return mail.Identity{Name: "root", Mechanism: "peer"}, nil
+	return policy.Login{Identity: mail.Identity{Name: "root", Mechanism: "peer"}}, nil
+}
+
+func (a *fakeAuth) Renew(_ context.Context, _ *policy.Client, l policy.Login) (mail.Identity, error) {
+	l.Identity.Groups = a.groups
+	return l.Identity, a.renew
 }
 
 type fakeLogin struct {

@@ -59,7 +59,7 @@ func (s *session) open() {
 // meet notes what is known of the client before it says anything: at the
 // beginning, and again when TLS has begun.
 func (s *session) meet() {
-	s.client = policy.Client{Listener: s.lst.name, Remote: s.remote, TLS: s.tls, Certificate: s.shown}
+	s.client = policy.Client{Remote: s.remote, TLS: s.tls, Certificate: s.shown}
 	if s.lst.unix {
 		s.client.Peer = peerOf(s.raw)
 	}

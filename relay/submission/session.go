@@ -48,10 +48,12 @@ type session struct {
 	helo     string
 	esmtp    bool
 	identity *mail.Identity
-	loggedIn bool      // by AUTH
-	exchange *exchange // AUTH that runs
-	failures int       // failed AUTH commands
-	holds    string    // the identity counted in users
+	login    policy.Login
+	by       policy.Authenticator // that let login in; nil if none was asked
+	loggedIn bool                 // by AUTH
+	exchange *exchange            // AUTH that runs
+	failures int                  // failed AUTH commands
+	holds    string               // the identity counted in users
 
 	waste int // commands that led nowhere since the last message, weighted
 
@@ -181,7 +183,7 @@ func (s *session) mayAuthInClear() bool {
 
 // identify sets the identity that a listener lends to its clients.
 func (s *session) identify() {
-	s.identity, s.loggedIn = nil, false
+	s.identity, s.by, s.loggedIn = nil, nil, false
 	if s.lst.conf.Auth != config.AuthNone || !s.local() {
 		return
 	}

@@ -34,29 +34,46 @@ func (s *session) forget() {
 // calling process where the listener says so. It answers if there is none.
 func (s *session) known() bool {
 	if s.identity != nil {
-		return true
+		return s.renewed()
 	}
 	if s.lst.conf.Auth != config.AuthPeer || s.srv.opt.Authenticator == nil {
 		s.decline(replyAuthRequired)
 		return false
 	}
-	id, err := s.srv.opt.Authenticator().Peer(s.srv.ctx, &s.client)
+	by := s.srv.opt.Authenticator()
+	l, err := by.Peer(s.srv.ctx, &s.client)
 	if err != nil {
 		r := s.replyOf(err, errNotNow.Reply)
 		s.auth(mail.Identity{Mechanism: "peer"}, r, err)
 		s.refuse(r)
 		return false
 	}
-	if id.Mechanism == "" {
-		id.Mechanism = "peer"
-	}
-	s.identity = s.describe(id)
+	s.identity, s.login, s.by = s.describe(l.Identity), l, by
 	if !s.hold(s.identity) {
 		s.rejected(replyTooManyOfIdentity)
 		s.end(replyTooManyOfIdentity)
 		return false
 	}
-	s.auth(id, replyLoggedIn, nil)
+	s.auth(l.Identity, replyLoggedIn, nil)
+	return true
+}
+
+// renewed has the identity follow the users and groups in force, and reports whether
+// there still is one. It answers if not.
+func (s *session) renewed() bool {
+	if s.by == nil { // the identity is the listener's
+		return true
+	}
+	now := s.srv.opt.Authenticator()
+	if now == s.by {
+		return true
+	}
+	id, err := now.Renew(s.srv.ctx, &s.client, s.login)
+	if err != nil {
+		s.refuse(s.refusal(err, "MAIL", nil, nil)) // a 421 is the session's last
+		return false
+	}
+	s.identity, s.by = s.describe(id), now
 	return true
 }
 
