@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"strings"
@@ -24,10 +25,11 @@ func (e *conversionError) Error() string { return "no conversion to 7 bit: " + e
 
 func inconvertible(reason string) error { return &conversionError{reason} }
 
-// to7Bit returns the content with every part that holds 8-bit or binary octets
-// encoded, as quoted-printable if it is text and as base64 if not (RFC 6152
-// section 3, RFC 2045 section 6). What is 7-bit already stays as it is, octet for
-// octet. Nothing inside multipart/signed is changed, so that no signature of the
+// to7Bit returns the content with every part that holds 8-bit or binary octets, or
+// lines that are too long, encoded, as quoted-printable if it is text and as base64 if
+// not (RFC 6152 section 3, RFC 3030 section 3, RFC 2045 section 6). What is 7-bit
+// already stays as it is, octet for octet, but for a label that says otherwise. Nothing
+// inside multipart/signed is changed, so that no signature of the
 // author's breaks (RFC 1847 2.1); a DKIM signature over the old body does break,
 // which is why this is done only for hosts that leave no choice.
 //
@@ -52,15 +54,24 @@ type converter struct {
 }
 
 // entity converts the entity in content[from:to]. The depth is 0 for the message
-// itself.
+// itself. What holds 7-bit octets only and can't be converted stays as it is: long lines
+// or a wrong label are no reason to return a message.
 func (v *converter) entity(from, to int64, depth int) error {
 	found, err := scan(v.content, from, to)
 	if err != nil {
 		return err
 	}
-	if !found.eightBit && !found.binary {
+	before := len(v.segments)
+	err = v.apart(from, to, depth)
+	if _, ok := errors.AsType[*conversionError](err); ok && !found.eightBit && !found.binary {
+		v.segments = v.segments[:before]
 		return v.keep(from, to)
 	}
+	return err
+}
+
+// apart converts an entity by what it is.
+func (v *converter) apart(from, to int64, depth int) error {
 	if depth > maxDepth {
 		return inconvertible("parts are nested too deeply")
 	}
@@ -100,6 +111,12 @@ func (v *converter) leaf(h *header, media string, to int64, depth int) error {
 	found, err := scan(v.content, h.end, to)
 	if err != nil {
 		return err
+	}
+	if !found.eightBit && !found.binary && !found.long {
+		if err := v.header(h, "7bit"); err != nil {
+			return err
+		}
+		return v.keep(h.end, to)
 	}
 	if strings.HasPrefix(media, "text/") && !found.binary {
 		if err := v.header(h, "quoted-printable"); err != nil {
@@ -160,6 +177,9 @@ func (v *converter) between(from, to int64) error {
 func (v *converter) header(h *header, encoding string) error {
 	if h.eightBit {
 		return inconvertible("a header holds 8-bit octets")
+	}
+	if was := h.encoding(); encoding == "7bit" && (was == "" || was == encoding) {
+		return v.keep(h.from, h.end)
 	}
 	at := h.from
 	for _, f := range h.fields {

@@ -163,8 +163,12 @@ func TestConversion(t *testing.T) {
 		"long":   crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n" + long + "\n"),
 		"octets": crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: image/png\n\n" + strings.Repeat("\xff\xd8", 300) + "\n"),
 		"binary": crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: binary\n\n") + "a\rb\nc\x00",
-		"odd":    crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/html; name=a=b\n\nGrüße\n"),
-		"plain":  crlf("Subject: not MIME\n\nGrüße\n"),
+		"ASCII": crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: binary\n\n") +
+			strings.Repeat("x", 100_000) + "\r\n",
+		"a long line in a part": crlf("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/json\n\n{" +
+			strings.Repeat("x", 100_000) + "}\n--b\n\nGrüße\n--b--\n"),
+		"odd":   crlf("Subject: x\nMIME-Version: 1.0\nContent-Type: text/html; name=a=b\n\nGrüße\n"),
+		"plain": crlf("Subject: not MIME\n\nGrüße\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := convert(t, content)
@@ -202,6 +206,39 @@ func TestConversionKeeps(t *testing.T) {
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+// TestLabelledBinary: no part goes out labelled "binary", which is a promise that only
+// BINARYMIME keeps. If the label alone is wrong nothing else is changed, and of a signed
+// part not even that.
+func TestLabelledBinary(t *testing.T) {
+	const binary, seven = "Content-Transfer-Encoding: Binary\n", "Content-Transfer-Encoding: 7bit\n"
+	message := func(encoding string) string {
+		return crlf("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n" + encoding + "\n" +
+			"--b\nContent-Type: text/plain\n" + encoding + "\nplain\n" +
+			"--b\n\nnot labelled\n" +
+			"--b\nContent-Type: multipart/signed; boundary=s\n\n--s\n" + binary + "\nsigned\n--s--\n" +
+			"--b--\n")
+	}
+	if got, err := convert(t, message(binary)); err != nil || got != message(seven) {
+		t.Errorf("error %v, content:\n%s", err, got)
+	}
+	plain := strings.ReplaceAll(message(""), binary[:len(binary)-1], "X: y")
+	if got, err := convert(t, plain); err != nil || got != plain {
+		t.Errorf("error %v, content:\n%s", err, got)
+	}
+}
+
+// TestLinesOf998 are the longest that go to any host (RFC 5321 4.5.3.1.6).
+func TestLinesOf998(t *testing.T) {
+	for n, changed := range map[int]bool{998: false, 999: true, outSize: true, outSize + 998: true} {
+		for _, end := range []string{"\r\n", ""} {
+			content := crlf("MIME-Version: 1.0\nContent-Type: text/plain\n\n") + strings.Repeat("x", n) + end
+			if got, err := convert(t, content); err != nil || changed != (got != content) {
+				t.Errorf("%d octets, then %q: error %v, changed %v", n, end, err, got != content)
+			}
 		}
 	}
 }
@@ -250,6 +287,8 @@ func TestHostsThatLackExtensions(t *testing.T) {
 		{"declared 8-bit and isn't", hello, func(e *relay.Envelope) { e.Body = relay.Body8BitMIME }, nil, "", ""},
 		{"binary to a host that takes it", eight, func(e *relay.Envelope) { e.Body = relay.BodyBinaryMIME }, []string{"BINARYMIME", "CHUNKING"}, "", " BODY=BINARYMIME"},
 		{"binary to a host that doesn't", eight, func(e *relay.Envelope) { e.Body = relay.BodyBinaryMIME }, []string{"CHUNKING", "8BITMIME"}, "", ""},
+		{"binary only in the length of its lines", crlf("MIME-Version: 1.0\nContent-Transfer-Encoding: binary\n\n") + strings.Repeat("x", 100_000),
+			func(e *relay.Envelope) { e.Body = relay.BodyBinaryMIME }, nil, "", ""},
 		{"UTF-8 declared and needed nowhere", hello, func(e *relay.Envelope) { e.SMTPUTF8 = true }, nil, "", ""},
 		{"UTF-8 in the header", utf8Header, func(e *relay.Envelope) { e.SMTPUTF8 = true }, []string{"8BITMIME"}, "5.6.9", ""},
 		{"UTF-8 taken", utf8Header, func(e *relay.Envelope) { e.SMTPUTF8 = true }, []string{"8BITMIME", "SMTPUTF8"}, "", " SMTPUTF8"},

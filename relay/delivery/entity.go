@@ -74,10 +74,29 @@ func (h *header) add(text string, from, to int64) {
 	h.fields = append(h.fields, field{strings.TrimRight(name, " \t"), strings.TrimSpace(value), from, to})
 }
 
-// octets says what kinds of octets a range of content holds.
+// octets says what a range of content holds that not every host takes.
 type octets struct {
-	eightBit bool // above 127
+	eightBit bool // octets above 127
 	binary   bool // NUL, or CR or LF alone
+	long     bool // lines of more than maxText octets
+	column   int  // octets since the last LF
+}
+
+// maxText is the longest line, without its end, that every host takes (RFC 5321
+// 4.5.3.1.6).
+const maxText = 998
+
+// measure looks at the lengths of lines; p goes on where the last one ended.
+func (o *octets) measure(p []byte) {
+	for {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			o.column += len(p)
+			return
+		}
+		o.long = o.long || o.column+i > maxText+1 // with CR
+		o.column, p = 0, p[i+1:]
+	}
 }
 
 // scan looks at every octet of content[from:to].
@@ -102,9 +121,11 @@ func scan(c queue.Content, from, to int64) (octets, error) {
 		if bytes.IndexByte(p, 0) >= 0 || lines.check(p) != nil {
 			found.binary = true
 		}
+		found.measure(p)
 		at += int64(n)
 	}
 	found.binary = found.binary || lines.end() != nil
+	found.long = found.long || found.column > maxText
 	return found, nil
 }
 
