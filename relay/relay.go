@@ -89,7 +89,7 @@ func Open(o Options) (*Relay, error) {
 	r.rules.Store(rules)
 	rules.warn(r.logger)
 	r.spool, err = spool.Open(filepath.Join(c.StateDir, "queue"), spool.Options{
-		Memory: int64(c.Queue.Memory), Owner: c.Hostname, Logger: r.logger,
+		Memory: int64(c.Queue.Memory), Logger: r.logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the queue: %w", err)
@@ -210,10 +210,10 @@ func (r *Relay) ShutdownTimeout() time.Duration { return r.rules.Load().config.S
 func (r *Relay) Addrs() []net.Addr { return r.submission.Addrs() }
 
 // Stop ends the relay in the reverse order of its start: sessions finish their
-// transactions while new clients are answered 421, attempts at delivery are
-// settled, the spool is closed. What has not ended when ctx does is cut off, which
-// the log tells; it loses nothing, and is no error. Further calls return what the
-// first one did.
+// transactions, attempts at delivery are settled, and all that time new clients
+// are answered 421; then the spool is closed. What has not ended when ctx does is
+// cut off, which the log tells; it loses nothing, and is no error. Further calls
+// return what the first one did.
 func (r *Relay) Stop(ctx context.Context) error {
 	r.stopping.Do(func() { r.stopped = r.stop(ctx) })
 	return r.stopped

@@ -1,0 +1,164 @@
+package relay
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/eventlog"
+)
+
+// patience bounds every wait for something that should happen soon.
+const patience = time.Minute
+
+// keys are the configuration of a test: YAML by its top-level key.
+type keys map[string]string
+
+// fixture is a relay and its configuration file.
+type fixture struct {
+	*Relay
+	t    *testing.T
+	dir  string
+	file string
+	keys keys
+	log  *logText
+}
+
+// open opens a relay of the usual configuration changed by k. The test's end stops it.
+func open(t *testing.T, k keys) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	f := &fixture{t: t, dir: dir, file: filepath.Join(dir, "postrider.yaml"), log: new(logText), keys: keys{
+		"hostname":  "relay.test",
+		"state_dir": filepath.Join(dir, "state"),
+		"listeners": `[{address: "127.0.0.1:0", auth: none, tls: none}]`,
+		"admin":     `{address: ""}`,
+	}}
+	f.write(k)
+	c, err := f.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := eventlog.Open(f.log, c.Log)
+	t.Cleanup(log.Close)
+	if f.Relay, err = Open(Options{Config: c, Load: f.load, Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Stop(t.Context()) })
+	return f
+}
+
+// start is open, and runs the relay.
+func start(t *testing.T, k keys) *fixture {
+	t.Helper()
+	f := open(t, k)
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *fixture) load() (*config.Config, error) { return config.Load(f.file, nil) }
+
+// write changes the configuration file, and tells nobody.
+func (f *fixture) write(k keys) {
+	f.t.Helper()
+	maps.Copy(f.keys, k)
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(f.keys)) {
+		fmt.Fprintf(&text, "%s: %s\n", key, f.keys[key])
+	}
+	if err := os.WriteFile(f.file, []byte(text.String()), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// reload puts a changed configuration in force.
+func (f *fixture) reload(k keys) {
+	f.t.Helper()
+	f.write(k)
+	if err := f.Reload(); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// client is one who has connected to the first listener.
+type client struct {
+	t *testing.T
+	*textproto.Conn
+}
+
+func (f *fixture) connect() *client {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", f.Addrs()[0].String())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		f.t.Fatal(err)
+	}
+	return &client{f.t, textproto.NewConn(conn)}
+}
+
+// want reads a reply, which is to have that code, and returns its text.
+func (c *client) want(code int) string {
+	c.t.Helper()
+	_, text, err := c.ReadResponse(code)
+	if err != nil {
+		c.t.Fatalf("want %d: %v", code, err)
+	}
+	return text
+}
+
+// do says line and wants a reply of that code.
+func (c *client) do(line string, code int) string {
+	c.t.Helper()
+	if err := c.PrintfLine("%s", line); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.want(code)
+}
+
+// submit has a message to each of to accepted.
+func (f *fixture) submit(to ...string) {
+	f.t.Helper()
+	c := f.connect()
+	defer c.Close()
+	c.want(220)
+	c.do("EHLO client.test", 250)
+	c.do("MAIL FROM:<a@example.org>", 250)
+	for _, rcpt := range to {
+		c.do("RCPT TO:<"+rcpt+">", 250)
+	}
+	c.do("DATA", 354)
+	c.do("Subject: hello\r\n\r\nbody\r\n.", 250)
+}
+
+// logText is what has been logged.
+type logText struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
