@@ -69,7 +69,7 @@ func NewMetrics(build Build, source Source) *Metrics {
 		return h
 	}
 	m.sessions = counter("smtp_sessions_total", "Connections taken by the submission listeners.")
-	m.refused = counter("smtp_sessions_refused_total", "Connections answered 421: there are too many, or the relay is about to stop.")
+	m.refused = counter("smtp_sessions_refused_total", "Sessions ended with 421 that no message is to blame for: too many, too slow, without progress, or the relay is about to stop.")
 	m.auth = counters("auth_attempts_total", "AUTH exchanges that came to an end.", "mechanism", "result")
 	m.accepted = counter("messages_accepted_total", "Messages made durable and acknowledged.")
 	m.rejected = counters("messages_rejected_total", "Refusals of senders, recipients and messages, by the class of the reply.", "class")

@@ -51,7 +51,7 @@ func (c *chunkSource) between() error {
 	for before := c.size; ; {
 		line, err := s.line()
 		if err == errLineTooLong {
-			s.refuse(replyLineTooLong)
+			s.decline(replyLineTooLong)
 			continue
 		}
 		var forward string

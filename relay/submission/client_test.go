@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
 // client speaks SMTP by hand.
@@ -36,8 +38,13 @@ func (b *bench) connect(t testing.TB) *client {
 	return newClient(t, conn)
 }
 
-// pipe connects to l without a network, so that synctest knows who waits.
-func (b *bench) pipe(t testing.TB, l *listener) *client {
+// pipe connects to a listener without a network, so that synctest knows who waits.
+func (b *bench) pipe(t testing.TB, conf config.Listener) *client {
+	t.Helper()
+	l, err := newListener(conf, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _ = ours.Close() })
 	b.admit(l, fromLoopback{theirs})

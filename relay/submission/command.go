@@ -22,10 +22,10 @@ func (s *session) command(line string) string {
 	verb, arg := split(line)
 	switch {
 	case len(line) > maxLine && (verb != "AUTH" || len(line) > maxAuthLine):
-		s.refuse(replyLineTooLong)
+		s.decline(replyLineTooLong)
 		return ""
 	case strings.ContainsAny(line, "\r\n"):
-		s.refuse(replyBareNewline)
+		s.decline(replyBareNewline)
 		return ""
 	case !clean(line, verb == "MAIL" || verb == "RCPT"):
 		s.refuse(replyControl)

@@ -2,6 +2,7 @@ package submission
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -20,6 +21,10 @@ func TestWhatADeviceCantDo(t *testing.T) {
 		{"a recipient without brackets", "mail", "RCPT TO:b@example.net", mail.EventRejected, 501},
 		{"letters that need SMTPUTF8", "mail", "RCPT TO:<\xc3\xa9@example.net>", mail.EventRejected, 553},
 		{"no login", "hello", "MAIL FROM:<a@example.com>", mail.EventRejected, 530},
+		{"a line without end", "hello", "NOOP " + strings.Repeat("x", 3*inputSize), mail.EventRejected, 500},
+		{"a line end that is none", "hello", "NOOP\nNOOP", mail.EventRejected, 500},
+		{"a browser", "hello", "GET / HTTP/1.1", mail.EventRejected, 421},
+		{"a chunk without its size", "rcpt", "BDAT LAST", mail.EventRejected, 501},
 		{"a mechanism nobody has", "hello", "AUTH NTLM", mail.EventAuth, 504},
 	} {
 		b := start(t, nil)

@@ -257,15 +257,17 @@ var testLimits = config.Submission{
 	SessionTimeout: time.Hour,
 }
 
+var testListener = config.Listener{
+	Name: "test", Address: "127.0.0.1:0", TLS: config.TLSStartTLS, Auth: config.AuthRequired, AllowInsecureAuth: true,
+}
+
 // start runs a server on loopback; change may alter its options first.
 func start(t testing.TB, change func(*Options, *bench)) *bench {
 	t.Helper()
 	b := &bench{queue: &fakeQueue{}, auth: &fakeAuth{}, judge: &fakeJudge{}, events: &recorder{}}
 	o := Options{
-		Hostname: "relay.example.com",
-		Listeners: []config.Listener{{
-			Name: "test", Address: "127.0.0.1:0", TLS: config.TLSStartTLS, Auth: config.AuthRequired, AllowInsecureAuth: true,
-		}},
+		Hostname:      "relay.example.com",
+		Listeners:     []config.Listener{testListener},
 		Limits:        testLimits,
 		MaxFailures:   3,
 		TLS:           func() *tls.Config { return testTLS },

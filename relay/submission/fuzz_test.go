@@ -35,17 +35,15 @@ func FuzzSession(f *testing.F) {
 		o.Limits.MaxMessageSize, o.Limits.MaxHeaderSize = 10_000, 2000
 		o.Limits.CommandTimeout, o.Limits.DataTimeout = 100*time.Millisecond, 100*time.Millisecond
 		o.MaxFailures = 1
-		l := o.Listeners[0]
-		l.Name, l.BareNewlines = "normalising", config.BareNormalise
-		o.Listeners = append(o.Listeners, l)
+		o.Listeners = nil
 		b.auth.patient = true
 	})
 	run := func(t testing.TB, script []byte, cut int, normalise bool) []message {
-		lst := b.Server.sockets[0].now.Load()
+		conf := testListener
 		if normalise {
-			lst = b.Server.sockets[1].now.Load()
+			conf.BareNewlines = config.BareNormalise
 		}
-		c := b.pipe(t, lst)
+		c := b.pipe(t, conf)
 		defer c.conn.Close()
 		go func() {
 			cut := min(max(cut, 0), len(script))

@@ -77,7 +77,8 @@ func (g *guard) SetWriteDeadline(time.Time) error { return nil }
 func (s *session) recover(err *error) {
 	if p := recover(); p != nil {
 		s.logPanic(p)
-		s.expel(replyInternal)
+		s.end(replyInternal)
+		s.unheard = true
 		_ = s.out.flush()
 		*err = io.EOF
 	}

@@ -2,11 +2,13 @@ package submission
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
@@ -225,27 +227,29 @@ func TestListLongerThanTheLimit(t *testing.T) {
 	c.do("x: y\r\n\r\nbody\r\n.", "250 ")
 }
 
-// TestTimeouts: each clock of a session is answered with 421.
+// TestTimeouts: each clock of a session is answered with 421, and recorded unless
+// the client has never said a word.
 func TestTimeouts(t *testing.T) {
-	const short = 300 * time.Millisecond
+	const short = 10 * time.Second
+	command := func(l *config.Submission) { l.CommandTimeout = short }
 	for _, row := range []struct {
 		why   string
 		limit func(*config.Submission)
 		act   func(*client)
 		want  string
 	}{
-		{"no command", func(l *config.Submission) { l.CommandTimeout = short }, func(*client) {}, "421 4.4.2 Timeout"},
-		{"half a command", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) { c.send("NOO") }, "421 4.4.2 Timeout"},
-		{"in the middle of AUTH", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) {
+		{"no command", command, func(*client) {}, "421 4.4.2 Timeout"},
+		{"half a command", command, func(c *client) { c.send("NOO") }, "421 4.4.2 Timeout"},
+		{"in the middle of AUTH", command, func(c *client) {
 			c.do("EHLO x", "250-")
 			c.do("AUTH LOGIN", "334 ")
 		}, "421 4.4.2 Timeout"},
-		{"in a transaction", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) {
+		{"in a transaction", command, func(c *client) {
 			c.login()
 			c.do("MAIL FROM:<a@example.com>", "250 ")
 		}, "421 4.4.2 Timeout"},
 		{"session", func(l *config.Submission) { l.SessionTimeout = short }, func(c *client) { c.do("EHLO x", "250-") }, "421 4.4.2 Session"},
-		{"between two chunks", func(l *config.Submission) { l.CommandTimeout = short }, func(c *client) {
+		{"between two chunks", command, func(c *client) {
 			c.login()
 			c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\n" + bdat("x: y\r\n", false))
 			c.want("250 ")
@@ -258,19 +262,47 @@ func TestTimeouts(t *testing.T) {
 			c.want("250 ")
 			c.want("250 ")
 		}, "421 4.4.2 Timeout"},
-		{"a bare LF that waits for an answer", func(l *config.Submission) { l.CommandTimeout = time.Minute }, func(c *client) { c.send("EHLO x\n") }, "500 5.5.2 Commands must end in CR LF"},
+		{"a bare LF that waits for an answer", func(*config.Submission) {}, func(c *client) { c.send("EHLO x\n") }, "500 5.5.2 Commands must end in CR LF"},
 	} {
 		t.Run(row.why, func(t *testing.T) {
-			t.Parallel()
-			b := start(t, func(o *Options, _ *bench) { row.limit(&o.Limits) })
-			c := b.dial(t)
-			row.act(c)
-			c.want(row.want)
-			c.closed()
-			if n := len(b.queue.all()); n != 0 {
-				t.Errorf("%d messages were accepted", n)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				b := start(t, func(o *Options, _ *bench) {
+					o.Listeners = nil
+					row.limit(&o.Limits)
+				})
+				c := b.pipe(t, testListener)
+				c.want("220 ")
+				row.act(c)
+				c.want(row.want)
+				c.closed()
+				if n := len(b.queue.all()); n != 0 {
+					t.Errorf("%d messages were accepted", n)
+				}
+				events := b.events.of(mail.EventRejected)
+				if row.why == "no command" {
+					if len(events) != 0 {
+						t.Errorf("a probe of the port is recorded as %+v", events)
+					}
+				} else if len(events) != 1 || !strings.HasPrefix(events[0].Reply.String(), row.want) {
+					t.Errorf("recorded %+v", events)
+				}
+			})
 		})
+	}
+}
+
+// TestBareLFAndGoodbye: netcat sends what it has, closes its half, and then reads.
+func TestBareLFAndGoodbye(t *testing.T) {
+	b := start(t, nil)
+	c := b.dial(t)
+	c.send("EHLO x\nQUIT\n")
+	if err := c.conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	c.want("500 5.5.2 Commands must end in CR LF")
+	c.closed()
+	if e := b.events.of(mail.EventRejected); len(e) != 1 || e[0].Reply.Code != 500 {
+		t.Errorf("recorded %+v", e)
 	}
 }
 

@@ -95,8 +95,10 @@ func (s *session) end(r mail.Reply) {
 	s.ended = true
 }
 
-// expel makes r the last reply, to a client that may well be sending still.
+// expel makes r the last reply, to a client that may well be sending still, and
+// records that.
 func (s *session) expel(r mail.Reply) {
+	s.rejected(r)
 	s.end(r)
 	s.unheard = true
 }
@@ -107,8 +109,8 @@ func (s *session) refuse(r mail.Reply) {
 	s.wasted(wasteError)
 }
 
-// decline refuses a client or a sender before policy is asked, and records that:
-// who looks after a device that can't send has only our log.
+// decline refuses what a client that means well may send, before policy is asked, and
+// records that: who looks after a device that can't send has only our log.
 func (s *session) decline(r mail.Reply) {
 	s.rejected(r)
 	s.refuse(r)
@@ -141,7 +143,7 @@ func (s *session) next() (string, error) {
 		case err == errLineTooLong && s.exchange != nil:
 			return s.cancelAuth(replyAuthTooLong), nil
 		case err == errLineTooLong:
-			s.refuse(replyLineTooLong)
+			s.decline(replyLineTooLong)
 			continue
 		case err != nil:
 			return "", err

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
 )
 
 // smuggled is what an attacker puts behind a false end of data.
@@ -162,6 +163,9 @@ func TestRefusedContentIsNotRun(t *testing.T) {
 	c.closed()
 	if n := len(b.queue.all()); n != 0 {
 		t.Fatalf("%d messages were accepted", n)
+	}
+	if e := b.events.of(mail.EventRejected); e[len(e)-1].Reply.Code != 421 {
+		t.Errorf("the last event is %+v", e[len(e)-1])
 	}
 }
 

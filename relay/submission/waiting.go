@@ -105,25 +105,33 @@ func (s *session) line() (string, error) {
 // interrupted answers what kept a command from being read, as far as there is
 // anyone to answer to, and returns io.EOF.
 func (s *session) interrupted(err error) error {
+	_, lineErr := s.in.line()
 	switch {
 	case errors.Is(err, errDraining) && !s.srv.draining.Load():
 		s.end(replyRetired)
 	case errors.Is(err, errDraining):
 		s.end(replyShutdown)
+	case lineErr == errBareLF:
+		// It waits for an answer, or has closed its half of the connection.
+		s.expel(replyBareNewline)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		_, lineErr := s.in.line()
-		limit := s.set.limits.SessionTimeout
-		switch {
-		case lineErr == errBareLF:
-			s.expel(replyBareNewline)
-		case limit > 0 && time.Since(s.began) >= limit:
-			s.end(replySessionTimeout)
-		default:
-			s.end(replyTimeout)
-		}
+		s.late()
 	default:
 		s.ended = true
 	}
 	_ = s.out.flush()
 	return io.EOF
+}
+
+// late answers a client that took too long. Who never said a word has probed the
+// port, and is worth no line in the log.
+func (s *session) late() {
+	r := replyTimeout
+	if limit := s.set.limits.SessionTimeout; limit > 0 && time.Since(s.began) >= limit {
+		r = replySessionTimeout
+	}
+	if s.helo != "" || len(s.in.unread()) > 0 {
+		s.rejected(r)
+	}
+	s.end(r)
 }
