@@ -75,14 +75,20 @@ func (s *session) throughProxy() bool {
 		return true
 	}
 	// A timeout of its own would be set over the one that wakes the session.
-	proxied := proxyproto.NewConn(s.raw, proxyproto.WithPolicy(proxyproto.REQUIRE), proxyproto.SetReadHeaderTimeout(0))
+	heard := &heard{Conn: s.raw}
+	proxied := proxyproto.NewConn(heard, proxyproto.WithPolicy(proxyproto.REQUIRE), proxyproto.SetReadHeaderTimeout(0))
 	var header *proxyproto.Header
 	_ = s.await(s.openingDeadline(), func() error {
 		header = proxied.ProxyHeader()
 		return nil
 	})
 	if header == nil {
-		s.srv.opt.Logger.Debug("no PROXY header from a proxy", "listener", s.lst.name, "remote", from)
+		level := slog.LevelDebug // a probe of the port
+		if heard.anything {
+			level = slog.LevelInfo // a proxy that is set up otherwise, or no proxy
+		}
+		s.srv.opt.Logger.Log(s.srv.ctx, level, "no PROXY header from an address in proxy_protocol, closing connection",
+			"listener", s.lst.name, "remote", from)
 		return false
 	}
 	s.conn = proxied
@@ -93,6 +99,18 @@ func (s *session) throughProxy() bool {
 	}
 	s.remote = tcp
 	return true
+}
+
+// heard is a connection that knows whether anything has come.
+type heard struct {
+	net.Conn
+	anything bool
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.anything = h.anything || n > 0
+	return n, err
 }
 
 // openingTimeout is how long a client may take for a PROXY header, and for a TLS

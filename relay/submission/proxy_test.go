@@ -73,10 +73,20 @@ func TestProxyProtocol(t *testing.T) {
 		other.want("220 ")
 	})
 	t.Run("a listed proxy must send it", func(t *testing.T) {
-		b := start(t, trusted)
+		var log logBuffer
+		b := start(t, func(o *Options, _ *bench) {
+			trusted(o, nil)
+			o.Logger = log.logger()
+		})
+		probe := b.connect(t)
+		_ = probe.conn.Close()
 		c := b.connect(t)
 		c.send("EHLO client.example\r\n")
 		c.closed()
+		b.Close()
+		if text := log.String(); strings.Count(text, "no PROXY header") != 1 || !strings.Contains(text, "remote=127.0.0.1") {
+			t.Errorf("logged %q, want one line about who sent something else", text)
+		}
 	})
 	t.Run("a listed proxy has no time to lose", func(t *testing.T) {
 		b := start(t, func(o *Options, _ *bench) {
