@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// alarm is a time at which a lane or a hop wants to be looked at again. It lies
-// inside its lane or hop; one goroutine waits for the earliest of all.
+// alarm is a time at which a lane or a hop wants to be looked at again, or those
+// parked, where it is neither's. It lies inside what it is about; one goroutine waits
+// for the earliest of all.
 type alarm struct {
 	at    time.Time
 	index int // in the heap, from 1; 0 if not set

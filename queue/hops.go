@@ -103,21 +103,6 @@ func (s *scheduler) leave(j job) {
 	s.staff()
 }
 
-// postpone gives up j's claim and comes back to it at the given time. It does not
-// if operators want something done with it.
-func (s *scheduler) postpone(j job, again time.Time) (wished bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.claimed[j.entry.DeliveryKey]) > 0 {
-		return true
-	}
-	delete(s.claimed, j.entry.DeliveryKey)
-	l := j.lane
-	l.rewind(j.entry.Place, again)
-	s.evaluate(l)
-	return false
-}
-
 // idleAfter is how long a destination's record is kept without a backlog, so that
 // what was learned about its concurrency serves the next message too.
 const idleAfter = 5 * time.Minute

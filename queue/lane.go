@@ -33,8 +33,10 @@ type lane struct {
 
 	// loading says that a worker is reading the next page. What is inserted
 	// meanwhile waits in arrived, since it may be in what is being read, or not.
+	// rewound says that what is being read is void: reading has begun anew.
 	loading bool
 	arrived []entry
+	rewound bool
 
 	queued bool // in hop.ready
 	alarm  alarm
@@ -155,6 +157,10 @@ func (l *lane) remove(p Place) {
 // loaded takes up what was read: places after the cursor, in order, at most
 // pageSize of them. known tells which are somebody's already.
 func (l *lane) loaded(places []Place, known func(DeliveryKey) bool, due func(time.Time) bool) {
+	if l.rewound {
+		l.insertArrived(due)
+		return
+	}
 	l.more = len(places) == pageSize
 	for _, p := range places {
 		if !due(p.Due) {
@@ -178,7 +184,7 @@ func (l *lane) unreadable(again time.Time, due func(time.Time) bool) {
 
 func (l *lane) insertArrived(due func(time.Time) bool) {
 	arrived := l.arrived
-	l.loading, l.arrived = false, nil
+	l.loading, l.rewound, l.arrived = false, false, nil
 	for _, e := range arrived {
 		l.insert(e, due(e.Due))
 	}
@@ -201,9 +207,9 @@ func (l *lane) empty() bool {
 	return !l.loading && !l.queued && !l.more && l.waiting() == 0
 }
 
-// rewind gives back an entry that was taken and could not be used: reading
-// begins anew, at the given time or with what else is due.
+// rewind gives p, which the cursor has passed, back to the store: reading begins
+// anew, at the given time or with what else is due.
 func (l *lane) rewind(p Place, again time.Time) {
-	l.cursor = Place{}
+	l.cursor, l.rewound = Place{}, l.loading
 	l.unread(entry{Place: Place{Due: again, DeliveryKey: p.DeliveryKey}})
 }

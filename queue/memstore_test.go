@@ -29,7 +29,9 @@ type memStore struct {
 	commitErr       error // of every commit, if set
 	refuse          func(*Change) error
 	doubt           func(*Change) error // done, and an error all the same
+	reading         func(mail.ID)       // called before an envelope or a content is read
 	contentErr      map[mail.ID]error
+	envelopeErr     map[mail.ID]error
 	aside           map[mail.ID]bool // what Forget knows
 	free            uint64
 	freeErr         error
@@ -54,7 +56,7 @@ func newMemStore() *memStore {
 	return &memStore{
 		messages: map[mail.ID]*memMessage{}, deliveries: map[DeliveryKey]*Delivery{},
 		lanes: map[Lane]*memLane{}, meta: map[string][]byte{}, free: 1 << 40,
-		contentErr: map[mail.ID]error{},
+		reading: func(mail.ID) {}, contentErr: map[mail.ID]error{}, envelopeErr: map[mail.ID]error{},
 	}
 }
 
@@ -227,8 +229,12 @@ func (s *memStore) take(old *Delivery) error {
 }
 
 func (s *memStore) Envelope(_ context.Context, id mail.ID) (*mail.Envelope, error) {
+	s.reading(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.envelopeErr[id]; err != nil {
+		return nil, err
+	}
 	if m := s.messages[id]; m != nil {
 		return m.envelope, nil
 	}
@@ -236,6 +242,7 @@ func (s *memStore) Envelope(_ context.Context, id mail.ID) (*mail.Envelope, erro
 }
 
 func (s *memStore) Content(_ context.Context, id mail.ID) (Content, error) {
+	s.reading(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.contentErr[id]; err != nil {

@@ -33,6 +33,8 @@ type scheduler struct {
 	// them; what an operator wants done with one that is being attempted is
 	// noted as a wish, after those noted before.
 	claimed map[DeliveryKey][]wish
+	parked  map[DeliveryKey]parked
+	unpark  alarm // when the parked come back
 }
 
 // wish is what an operator asked for while an attempt ran. It is granted
@@ -73,7 +75,7 @@ func newScheduler(plan func() *retryPlan, now func() time.Time, bound func(Desti
 	return &scheduler{
 		plan: plan, now: now, bound: bound, start: start, wake: make(chan struct{}, 1),
 		halted: 1, hops: make(map[Destination]*hop), claimed: make(map[DeliveryKey][]wish),
-		busy: make(map[string]int), credit: turnWeights,
+		parked: make(map[DeliveryKey]parked), busy: make(map[string]int), credit: turnWeights,
 	}
 }
 
@@ -116,6 +118,7 @@ func (s *scheduler) follow(step time.Duration) {
 		h.senders.shift(step)
 		h.idle = time.Time{}
 	}
+	s.unparkAll()
 	s.mu.Unlock()
 	s.resize(0)
 }
@@ -289,10 +292,13 @@ func (s *scheduler) goOff() (next time.Time, ok bool) {
 			return a.at, true
 		}
 		s.alarms.clear(a)
-		if a.lane != nil {
+		switch {
+		case a.lane != nil:
 			s.evaluate(a.lane)
-		} else {
+		case a.hop != nil:
 			s.arm(a.hop)
+		default:
+			s.unparkAll()
 		}
 	}
 	return time.Time{}, false
@@ -323,6 +329,10 @@ func (s *scheduler) claim(key DeliveryKey, w wish) bool {
 	wishes, taken := s.claimed[key]
 	if !taken {
 		s.claimed[key] = nil
+		return true
+	}
+	if _, ok := s.parked[key]; ok {
+		delete(s.parked, key)
 		return true
 	}
 	if w != noWish && (len(wishes) == 0 || wishes[len(wishes)-1] != w) {

@@ -72,7 +72,9 @@ func (s *scheduler) statuses() []namedStatus {
 func (s *scheduler) outlook(d *Delivery) (due time.Time, attempting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, attempting = s.claimed[d.DeliveryKey]
+	_, claimed := s.claimed[d.DeliveryKey]
+	_, parked := s.parked[d.DeliveryKey]
+	attempting = claimed && !parked
 	due = d.Due
 	if h := s.hops[d.Destination]; h != nil {
 		due = later(later(due, h.health.next), h.senders.aside(d.Refused))

@@ -12,9 +12,6 @@ import (
 	"github.com/postrider/postrider/internal/mail"
 )
 
-// unreadPause is how long something is left alone that the store could not read.
-const unreadPause = 15 * time.Second
-
 // work does jobs until there are none. Workers exist only while there is work.
 func (q *Queue) work() {
 	defer q.running.Done()
@@ -288,8 +285,7 @@ func (q *Queue) unopened(a *attempting, j job, err error) {
 		if q.ctx.Err() == nil {
 			q.log.Error("reading a delivery", "id", key.Message.String(), "err", err)
 		}
-		again := q.clock.now().Add(unreadPause)
-		for q.sched.postpone(j, again) {
+		for q.sched.postpone(j) {
 			if a != nil && a.Envelope != nil {
 				q.giveBack(a)
 				return
