@@ -39,7 +39,7 @@ var describe = map[string]string{
 	"auth.max_failures":            "Failed AUTH commands in a session before it is closed with 421.",
 
 	"submission":                              "Bounds of what clients may take up.",
-	"submission.max_connections":              "Connections at once, in all; beyond: 421.",
+	"submission.max_connections":              "Connections at once, in all; beyond: 421. While more than three quarters are taken, a client has 10 seconds to log in.",
 	"submission.max_connections_per_address":  "Connections at once from one address.",
 	"submission.max_connections_per_identity": "Connections at once of one identity.",
 	"submission.max_message_size":             "Largest message; beyond: 552 5.3.4.",

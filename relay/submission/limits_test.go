@@ -85,6 +85,44 @@ func TestTooManyConnections(t *testing.T) {
 	})
 }
 
+// TestCrowd: while three quarters of the connections are taken, nobody keeps one for
+// long without having logged in, whatever it says meanwhile.
+func TestCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, func(o *Options, _ *bench) { o.Listeners, o.Limits.MaxConnections = nil, 8 })
+		connect := func() *client {
+			c := b.pipe(t, testListener)
+			c.want("220 ")
+			return c
+		}
+		user, early := connect(), connect()
+		user.login()
+		early.do("EHLO x", "250-")
+		time.Sleep(crowdedPatience / 2)
+		crowd := []*client{connect(), connect(), connect(), connect(), connect()}
+
+		early.do("NOOP", "250 ")
+		began := time.Now()
+		early.want("421 4.3.2 Too many connections")
+		early.closed()
+		if took := time.Since(began); took != crowdedPatience/2 {
+			t.Errorf("who was there before has %v, want %v", took, crowdedPatience/2)
+		}
+		for _, c := range crowd {
+			c.want("421 ")
+			c.closed()
+		}
+		if took := time.Since(began); took != crowdedPatience {
+			t.Errorf("who comes then has %v, want %v", took, crowdedPatience)
+		}
+		user.do("NOOP", "250 ")
+
+		late := connect()
+		time.Sleep(crowdedPatience + time.Second)
+		late.do("NOOP", "250 ")
+	})
+}
+
 func TestAddressKey(t *testing.T) {
 	for _, row := range []struct {
 		why, a, b string

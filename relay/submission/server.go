@@ -75,6 +75,7 @@ type Server struct {
 	close  context.CancelFunc
 
 	draining atomic.Bool    // set under mu
+	crowded  atomic.Bool    // set under mu: more than three quarters of the connections there may be
 	accepts  sync.WaitGroup // accept loops and farewells
 	running  sync.WaitGroup // sessions
 
@@ -199,11 +200,17 @@ func (s *Server) enter(c *session) (mail.Reply, bool) {
 	if s.draining.Load() {
 		return replyShutdown, false
 	}
-	if limit := c.set.limits.MaxConnections; limit > 0 && len(s.sessions) >= limit {
+	most := c.set.limits.MaxConnections
+	if most > 0 && len(s.sessions) >= most {
 		return replyTooManyConnections, false
 	}
 	s.sessions[c] = struct{}{}
 	s.running.Add(1)
+	if most > 0 && len(s.sessions) > most-most/4 && !s.crowded.Swap(true) {
+		for c := range s.sessions {
+			c.wake()
+		}
+	}
 	return mail.Reply{}, true
 }
 
@@ -211,6 +218,9 @@ func (s *Server) enter(c *session) (mail.Reply, bool) {
 func (s *Server) leave(c *session) {
 	s.mu.Lock()
 	delete(s.sessions, c)
+	if len(s.sessions) <= s.settings.Load().limits.MaxConnections/2 {
+		s.crowded.Store(false)
+	}
 	s.mu.Unlock()
 	s.running.Done()
 }

@@ -31,8 +31,8 @@ type session struct {
 	out      output
 	began    time.Time
 
-	mu   sync.Mutex // guards idle and the read deadline while idle
-	idle bool
+	mu    sync.Mutex // guards until, and the read deadline while it is set
+	until time.Time  // how long an idle client may take; zero if it is not idle
 
 	// For the guard.
 	opened, restarted, handover, closed bool

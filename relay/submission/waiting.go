@@ -7,15 +7,34 @@ import (
 	"time"
 )
 
-// wake interrupts a client that is idle, so that it learns of the shutdown. It
-// is called from other goroutines.
+// crowdedPatience is how long a client may be unknown in a server that is nearly full.
+// A program says EHLO, STARTTLS and AUTH in a second or two.
+const crowdedPatience = 10 * time.Second
+
+// wake tells a session that is idle of a shutdown, or of a crowd. It is called from
+// other goroutines.
 func (s *session) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.idle {
-		_ = s.raw.SetReadDeadline(time.Unix(1, 0))
+	if !s.until.IsZero() {
+		_ = s.raw.SetReadDeadline(s.patience())
 	}
 }
+
+// patience returns when the wait that runs has to end as things are.
+func (s *session) patience() time.Time {
+	if s.leaving() {
+		return time.Unix(1, 0)
+	}
+	if last := s.began.Add(crowdedPatience); s.inTheWay() && last.Before(s.until) {
+		return last
+	}
+	return s.until
+}
+
+// inTheWay reports whether the session keeps others out and has not shown that it
+// is any user's.
+func (s *session) inTheWay() bool { return s.identity == nil && s.srv.crowded.Load() }
 
 // leaving reports whether the session has to end between transactions: the server
 // is shutting down, or the listener is not what it was.
@@ -33,14 +52,14 @@ func (s *session) await(deadline time.Time, do func() error) error {
 		s.mu.Unlock()
 		return errDraining
 	}
-	s.idle = true
-	_ = s.conn.SetReadDeadline(deadline)
+	s.until = deadline
+	_ = s.conn.SetReadDeadline(s.patience())
 	s.mu.Unlock()
 
 	err := do()
 
 	s.mu.Lock()
-	s.idle = false
+	s.until = time.Time{}
 	s.mu.Unlock()
 	if err != nil && s.leaving() {
 		return errDraining
@@ -129,6 +148,8 @@ func (s *session) late() {
 	r := replyTimeout
 	if limit := s.set.limits.SessionTimeout; limit > 0 && time.Since(s.began) >= limit {
 		r = replySessionTimeout
+	} else if s.inTheWay() {
+		r = replyTooManyConnections
 	}
 	if s.helo != "" || len(s.in.unread()) > 0 {
 		s.rejected(r)
