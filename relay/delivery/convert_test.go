@@ -243,6 +243,22 @@ func TestLinesOf998(t *testing.T) {
 	}
 }
 
+// TestLinesAsLongAsABuffer: where a reader's buffer ends is no line end.
+func TestLinesAsLongAsABuffer(t *testing.T) {
+	for n := 4090; n <= 4100; n++ {
+		content := "X: " + strings.Repeat("x", n-3) + "\r\nSubject: Grüße\r\n\r\nhello\r\n"
+		if ascii, err := asciiHeader(memory{bytes.NewReader([]byte(content))}); ascii || err != nil {
+			t.Errorf("a header line of %d octets before one in UTF-8: ASCII %v, error %v", n, ascii, err)
+		}
+		content = "--b\r\n" + strings.Repeat("x", n) + "\r\n--b\r\n" + "y\r\n--b--\r\n"
+		parts, err := findParts(memory{bytes.NewReader([]byte(content))}, 0, int64(len(content)), "b")
+		want := []extent{{5, int64(5 + n)}, {int64(12 + n), int64(13 + n)}}
+		if !slices.Equal(parts, want) || err != nil {
+			t.Errorf("a part with a line of %d octets: %v, want %v, error %v", n, parts, want, err)
+		}
+	}
+}
+
 func TestNoConversion(t *testing.T) {
 	const head = "MIME-Version: 1.0\n"
 	for name, row := range map[string]struct{ content, says string }{

@@ -139,7 +139,7 @@ func findParts(c queue.Content, from, to int64, boundary string) ([]extent, erro
 	var parts []extent
 	delimiter := []byte("--" + boundary)
 	r := bufio.NewReader(io.NewSectionReader(c, from, to-from))
-	begun, lineStart, end := int64(-1), true, int64(0)
+	begun, lineStart, end, cr := int64(-1), true, int64(0), false
 	for at := from; ; {
 		line, err := r.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
@@ -162,8 +162,11 @@ func findParts(c queue.Content, from, to int64, boundary string) ([]extent, erro
 			}
 		}
 		at += int64(len(line))
-		end = at - int64(len(line)-len(bytes.TrimRight(line, "\r\n")))
-		lineStart = err == nil
+		lineStart, end = err == nil, at-1
+		if bytes.HasSuffix(line, []byte("\r\n")) || cr && len(line) == 1 {
+			end--
+		}
+		cr = bytes.HasSuffix(line, []byte("\r")) // the buffer may end before LF
 		if err == io.EOF {
 			if begun >= 0 {
 				parts = append(parts, extent{begun, to})

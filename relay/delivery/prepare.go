@@ -1,9 +1,7 @@
 package delivery
 
 import (
-	"bufio"
 	"errors"
-	"io"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
@@ -117,21 +115,11 @@ func (t *attempt) withoutUTF8(x *exchange) *mail.Error {
 
 // asciiHeader reports whether the header of the content is plain ASCII.
 func asciiHeader(c queue.Content) (bool, error) {
-	r := bufio.NewReader(io.NewSectionReader(c, 0, c.Size()))
-	for {
-		line, err := r.ReadSlice('\n')
-		for _, b := range line {
-			if b >= 0x80 {
-				return false, nil
-			}
-		}
-		if len(line) <= 2 && err == nil || err == io.EOF {
-			return true, nil
-		}
-		if err != nil && err != bufio.ErrBufferFull {
-			return false, &contentError{err}
-		}
+	h, err := readHeader(c, 0, c.Size())
+	if err != nil {
+		return false, err
 	}
+	return !h.eightBit, nil
 }
 
 // limit leaves the first most recipients in this transaction, and the others to
