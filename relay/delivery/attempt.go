@@ -28,7 +28,7 @@ type attempt struct {
 	known    suspicion // of the delivery; nil if there is none
 	results  []queue.Result
 	event    mail.Event
-	inDoubt  string
+	inDoubt  string        // the host that did not answer in this attempt
 	wait     time.Duration // see queue.Outcome
 	fault    queue.Fault
 	faultBy  failure

@@ -22,7 +22,6 @@ func (t *attempt) exhausted() {
 		f.ruling.fault = routeFault(t.failures, f.ruling.fault)
 	}
 	t.event.Host, t.event.Reply = f.host, f.reply
-	t.inDoubt = t.a.Delivery.InDoubt
 	t.blame(f)
 	t.everyone(f.result())
 }
@@ -83,7 +82,6 @@ func (t *attempt) noPlan(err error) {
 		f.ruling = ruling{verdict: queue.Bounce}
 	}
 	t.event.Reply, t.event.Err = f.reply, err
-	t.inDoubt = t.a.Delivery.InDoubt
 	t.blame(f)
 	t.everyone(f.result())
 }
@@ -101,7 +99,6 @@ func (t *attempt) interrupted(ctx context.Context) {
 
 // unsettled gives those that have no result yet a verdict that is nobody's fault.
 func (t *attempt) unsettled(v queue.Verdict, reason string) {
-	t.inDoubt = t.a.Delivery.InDoubt
 	for _, i := range t.todo {
 		if r := &t.results[i]; *r == (queue.Result{}) {
 			*r = queue.Result{Verdict: v, Host: t.event.Host, Reason: reason}
@@ -111,10 +108,24 @@ func (t *attempt) unsettled(v queue.Verdict, reason string) {
 
 // outcome is what the queue is told.
 func (t *attempt) outcome() queue.Outcome {
-	o := queue.Outcome{Results: t.results, Fault: t.fault, Event: t.event, InDoubt: t.inDoubt, Wait: t.wait}
+	o := queue.Outcome{Results: t.results, Fault: t.fault, Event: t.event, InDoubt: t.doubt(), Wait: t.wait}
 	o.Event.Phases = t.phases.list
 	if t.fault != queue.NoFault {
 		o.FaultReply, o.FaultReason = t.faultBy.reply, t.faultBy.reason
 	}
 	return o
+}
+
+// doubt names the host that may have the message: as of this attempt, or of an earlier
+// one as long as anybody waits. A host that puts them off has not said that it lost it.
+func (t *attempt) doubt() string {
+	if t.inDoubt == "" && t.awaited() {
+		return t.a.Delivery.InDoubt
+	}
+	return t.inDoubt
+}
+
+// awaited reports whether anybody waits for another attempt.
+func (t *attempt) awaited() bool {
+	return slices.ContainsFunc(t.results, func(r queue.Result) bool { return r.Verdict == queue.Defer || r.Verdict == queue.Again })
 }

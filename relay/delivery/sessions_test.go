@@ -111,14 +111,46 @@ func TestInDoubt(t *testing.T) {
 	}
 }
 
-// TestInDoubtIsKept while the host can't be asked.
+// TestInDoubtIsKept until nobody waits any more: neither a host that can't be asked nor
+// one that puts the message off has said what became of it.
 func TestInDoubtIsKept(t *testing.T) {
-	r := mx(nobody("b.example.net"))
-	a := message(hello, "1@example.net")
-	a.Delivery.InDoubt = "b.example.net"
-	if o := send(t, r, a); o.InDoubt != "b.example.net" {
-		t.Errorf("outcome: %+v", o)
+	const host = "b.example.net"
+	for why, row := range map[string]struct {
+		script on
+		kept   bool
+	}{
+		"can't be asked":              {on{smtptest.Connect: shut}, true},
+		"puts the sender off":         {on{smtptest.Mail: say("421 4.3.2 closing")}, true},
+		"puts the recipient off":      {on{smtptest.Rcpt: say("451 4.2.0 later")}, true},
+		"puts the message off":        {on{smtptest.Content: say("451 4.3.0 later")}, true},
+		"puts one of them off":        {on{smtptest.Rcpt: smtptest.ByPath(map[string]string{"2@example.net": "451 4.2.0 later"})}, true},
+		"takes one of them at a time": {on{smtptest.Rcpt: smtptest.ByPath(map[string]string{"2@example.net": "452 4.5.3 too many"})}, true},
+		"refuses the message":         {on{smtptest.Content: say("554 5.6.0 no")}, false},
+		"has it":                      {nil, false},
+	} {
+		t.Run(why, func(t *testing.T) {
+			p := peer(t, row.script)
+			a := message(hello, "1@example.net", "2@example.net")
+			a.Delivery.InDoubt = host
+			if o := send(t, mx(hop(host, p.Addr())), a); o.InDoubt != "" != row.kept {
+				t.Errorf("in doubt at %q: %+v", o.InDoubt, o)
+			}
+		})
 	}
+	t.Run("is not asked in time", func(t *testing.T) {
+		p := peer(t, on{smtptest.Connect: smtptest.Do(smtptest.Action{Hang: true})})
+		r := mx(hop(host, p.Addr()))
+		a := r.towards(message(hello, "1@example.net"))
+		a.Delivery.InDoubt = host
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			p.AwaitStep(t, smtptest.Connect, 1)
+			cancel()
+		}()
+		if o := courier(t, r, Timeouts{}).Deliver(ctx, a); o.InDoubt != host {
+			t.Errorf("in doubt at %q: %+v", o.InDoubt, o)
+		}
+	})
 }
 
 // TestFailedTransactionIsReset: what a refused transaction left open does not get

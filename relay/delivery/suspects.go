@@ -106,10 +106,8 @@ func (t *attempt) trusted() {
 	if t.known == nil {
 		return
 	}
-	for i := range t.results {
-		if v := t.results[i].Verdict; v == queue.Defer || v == queue.Again {
-			return
-		}
+	if t.awaited() {
+		return
 	}
 	t.courier.suspects.forget(t.a.Delivery.DeliveryKey)
 }
