@@ -47,6 +47,8 @@ func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanati
 	found, err := r.router().Explain(ctx, route, route.Domain(rcpt))
 	if err != nil {
 		x.Fault = err.Error()
+		// As an attempt judges it: what is wrong with a smarthost returns no mail.
+		x.Returned = !route.Smarthost && mail.ReplyOf(err, mail.Reply{}).Permanent()
 	}
 	for _, s := range append(steps, found.Steps...) {
 		x.Steps = append(x.Steps, admin.ExplanationStep{
@@ -108,13 +110,13 @@ func (r *Relay) router() *routing.Router {
 func question(q admin.Question) (*mail.Envelope, mail.Address, error) {
 	rcpt, err := mail.ParseAddress(q.To)
 	if err != nil {
-		return nil, rcpt, fmt.Errorf("--to %s: %w", q.To, err)
+		return nil, rcpt, senseless("--to %s: %v", q.To, err)
 	}
 	e := &mail.Envelope{Recipients: []mail.Recipient{{Address: rcpt}}}
 	if q.From != "" && q.From != "<>" {
 		from, err := mail.ParseAddress(q.From)
 		if err != nil {
-			return nil, rcpt, fmt.Errorf("--from %s: %w", q.From, err)
+			return nil, rcpt, senseless("--from %s: %v", q.From, err)
 		}
 		e.From = mail.Path{Address: from}
 	}
@@ -131,9 +133,14 @@ func describe(id *mail.Identity, q admin.Question, c *config.Config) error {
 		}
 	}
 	if q.Listener != "" && !slices.ContainsFunc(c.Listeners, func(l config.Listener) bool { return l.Name == q.Listener }) {
-		return fmt.Errorf("--listener %s: there is no listener of that name", q.Listener)
+		return senseless("--listener %s: there is no listener of that name", q.Listener)
 	}
 	return nil
+}
+
+// senseless is the answer to a question that is its asker's fault.
+func senseless(format string, args ...any) error {
+	return &admin.Error{Kind: admin.BadRequest, Text: fmt.Sprintf(format, args...)}
 }
 
 func verdict(p policy.Judge, e *mail.Envelope, rcpt mail.Address) error {

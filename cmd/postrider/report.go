@@ -102,7 +102,7 @@ func printExplanation(out io.Writer, x *admin.Explanation) error {
 	switch {
 	case x.Fault == "":
 		field("retry", x.Retry)
-	case strings.HasPrefix(x.Fault, "5"):
+	case x.Returned:
 		field("so", "mail would be returned to its sender")
 	default:
 		field("so", "mail would wait and be tried again")

@@ -70,3 +70,22 @@ func TestNothingMovesTheCursor(t *testing.T) {
 		}
 	}
 }
+
+// TestFaultsOfARoute: whether mail goes back or waits is said, whatever the fault's words.
+func TestFaultsOfARoute(t *testing.T) {
+	for _, row := range []struct {
+		x    admin.Explanation
+		want string
+	}{
+		{admin.Explanation{Fault: "5 hosts, and no answer"}, "mail would wait"},
+		{admin.Explanation{Fault: "the domain takes no mail", Returned: true}, "mail would be returned to its sender"},
+	} {
+		var out strings.Builder
+		if err := printExplanation(&out, &row.x); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), row.want) {
+			t.Errorf("%+v: %s", row.x, out.String())
+		}
+	}
+}

@@ -63,8 +63,10 @@ type Explanation struct {
 	Steps []ExplanationStep `json:"steps"`
 	// Hops are what would be tried, in this order.
 	Hops []ExplanationHop `json:"hops,omitempty"`
-	// Fault says why there are no hops.
-	Fault string `json:"fault,omitempty"`
+	// Fault says why there are no hops; Returned, that mail would go back to its
+	// sender for it and not wait.
+	Fault    string `json:"fault,omitempty"`
+	Returned bool   `json:"returned,omitempty"`
 	// Retry says when an attempt that is deferred is repeated, and how long.
 	Retry string `json:"retry"`
 	// Probe tells how far a real session came, if that was asked for.
