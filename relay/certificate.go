@@ -1,17 +1,9 @@
 package relay
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,47 +11,56 @@ import (
 	"github.com/postrider/postrider/internal/config"
 )
 
-const (
-	selfSignedLifetime = 825 * 24 * time.Hour // the most that common clients take
-	selfSignedRenew    = 30 * 24 * time.Hour  // before its end
-)
-
 // certificate is what listeners show, with what its metric needs.
 type certificate struct {
 	config  *tls.Config
 	expires time.Time
+	own     *selfSigned // nil if tls.certificate names one
 }
 
 // loadCertificate reads the configured certificate, or the self-signed one of
-// the state directory, which it makes where there is none or it is about to
-// expire.
+// the state directory. A self-signed one that it had to make is still to be saved.
 func loadCertificate(c *config.Config) (*certificate, error) {
-	certFile, keyFile := c.TLS.Certificate, c.TLS.Key
-	if certFile == "" {
-		dir := filepath.Join(c.StateDir, "tls")
-		certFile, keyFile = filepath.Join(dir, "self-signed.crt"), filepath.Join(dir, "self-signed.key")
-		if !usable(certFile, keyFile, c.Hostname) {
-			if err := makeSelfSigned(certFile, keyFile, c.Hostname); err != nil {
-				return nil, fmt.Errorf("making a self-signed certificate: %w", err)
-			}
-		}
-	}
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	cert := &certificate{config: &tls.Config{MinVersion: tls.VersionTLS12}}
+	pair, err := cert.pair(c)
 	if err != nil {
-		return nil, fmt.Errorf("tls.certificate %s, tls.key %s: %w", certFile, keyFile, err)
+		return nil, err
 	}
-	tc := &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		MinVersion:   tls.VersionTLS12,
-	}
+	cert.config.Certificates, cert.expires = []tls.Certificate{pair}, pair.Leaf.NotAfter
 	if c.TLS.ClientCA != "" {
 		pool, err := loadPool(c.TLS.ClientCA)
 		if err != nil {
 			return nil, fmt.Errorf("tls.client_ca: %w", err)
 		}
-		tc.ClientCAs, tc.ClientAuth = pool, tls.VerifyClientCertIfGiven
+		cert.config.ClientCAs, cert.config.ClientAuth = pool, tls.VerifyClientCertIfGiven
 	}
-	return &certificate{config: tc, expires: pair.Leaf.NotAfter}, nil
+	return cert, nil
+}
+
+func (cert *certificate) pair(c *config.Config) (tls.Certificate, error) {
+	if c.TLS.Certificate == "" {
+		var err error
+		if cert.own, err = loadSelfSigned(filepath.Join(c.StateDir, "tls"), c.Hostname); err != nil {
+			return tls.Certificate{}, fmt.Errorf("making a self-signed certificate: %w", err)
+		}
+		return cert.own.pair, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLS.Certificate, c.TLS.Key)
+	if err != nil {
+		return pair, fmt.Errorf("tls.certificate %s, tls.key %s: %w", c.TLS.Certificate, c.TLS.Key, err)
+	}
+	return pair, nil
+}
+
+// save writes what listeners will still show after a restart.
+func (cert *certificate) save() error {
+	if cert.own == nil {
+		return nil
+	}
+	if err := cert.own.save(); err != nil {
+		return fmt.Errorf("writing the self-signed certificate: %w", err)
+	}
+	return nil
 }
 
 func loadPool(file string) (*x509.CertPool, error) {
@@ -72,58 +73,4 @@ func loadPool(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
 	}
 	return pool, nil
-}
-
-// usable reports whether the self-signed pair is there, fits hostname, and has
-// some time left.
-func usable(certFile, keyFile, hostname string) bool {
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
-	return err == nil && time.Until(pair.Leaf.NotAfter) > selfSignedRenew && pair.Leaf.VerifyHostname(hostname) == nil
-}
-
-// makeSelfSigned writes a key (0600) and a certificate for hostname and
-// loopback. The key goes first, so that a crash leaves no certificate without.
-func makeSelfSigned(certFile, keyFile, hostname string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: hostname, Organization: []string{"Postrider, self-signed"}},
-		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(selfSignedLifetime),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:     []string{hostname, "localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(keyFile), 0o700); err != nil {
-		return err
-	}
-	return errors.Join(
-		writePEM(keyFile, "PRIVATE KEY", keyDER, 0o600),
-		writePEM(certFile, "CERTIFICATE", der, 0o644),
-	)
-}
-
-func writePEM(file, kind string, der []byte, mode os.FileMode) error {
-	temp := file + ".new"
-	if err := os.WriteFile(temp, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
-		return err
-	}
-	return os.Rename(temp, file)
 }

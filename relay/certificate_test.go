@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +12,18 @@ import (
 
 func TestSelfSignedCertificate(t *testing.T) {
 	c := &config.Config{StateDir: t.TempDir(), Hostname: "relay.example.com"}
-	first, err := loadCertificate(c)
-	if err != nil {
-		t.Fatal(err)
+	load := func() *certificate {
+		t.Helper()
+		cert, err := loadCertificate(c)
+		if err == nil {
+			err = cert.save()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cert
 	}
+	first := load()
 	leaf := first.config.Certificates[0].Leaf
 	for _, name := range []string{"relay.example.com", "localhost", "127.0.0.1", "::1"} {
 		if err := leaf.VerifyHostname(name); err != nil {
@@ -31,29 +38,33 @@ func TestSelfSignedCertificate(t *testing.T) {
 		t.Errorf("the key's mode is %v, %v", info.Mode(), err)
 	}
 
-	again, err := loadCertificate(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !sameLeaf(leaf, again.config.Certificates[0].Leaf) {
+	if !leaf.Equal(load().config.Certificates[0].Leaf) {
 		t.Error("a restart made another certificate: clients that pinned it are lost")
 	}
-	c.Hostname = "other.example.com"
-	renamed, err := loadCertificate(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := renamed.config.Certificates[0].Leaf.VerifyHostname("other.example.com"); err != nil {
-		t.Errorf("the certificate did not follow the host name: %v", err)
+	for _, row := range []struct{ hostname, as string }{
+		{"other.example.com", "other.example.com"},
+		{"[192.0.2.1]", "192.0.2.1"},
+		{"[IPv6:2001:db8::1]", "2001:db8::1"},
+	} {
+		c.Hostname = row.hostname
+		leaf := load().config.Certificates[0].Leaf
+		if err := leaf.VerifyHostname(row.as); err != nil {
+			t.Errorf("the certificate did not follow the host name: %v", err)
+		}
+		if !leaf.Equal(load().config.Certificates[0].Leaf) {
+			t.Errorf("each start as %s makes another certificate", row.hostname)
+		}
 	}
 }
-
-func sameLeaf(a, b *x509.Certificate) bool { return a.Equal(b) }
 
 func TestCertificateErrorsNameTheFile(t *testing.T) {
 	dir := t.TempDir()
 	c := &config.Config{StateDir: dir, Hostname: "relay.example.com"}
-	if _, err := loadCertificate(c); err != nil {
+	cert, err := loadCertificate(c)
+	if err == nil {
+		err = cert.save()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	good := filepath.Join(dir, "tls", "self-signed")

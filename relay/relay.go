@@ -82,18 +82,22 @@ func Open(o Options) (*Relay, error) {
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state directory: %w", err)
 	}
-	rules, err := newRules(c, r.carried)
-	if err != nil {
-		return nil, err
-	}
-	r.rules.Store(rules)
-	rules.warn(r.logger)
+	// First of all: it has the lock that keeps others off the state directory.
 	r.spool, err = spool.Open(filepath.Join(c.StateDir, "queue"), spool.Options{
 		Memory: int64(c.Queue.Memory), Logger: r.logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
+	rules, err := newRules(c, r.carried)
+	if err == nil {
+		err = rules.certificate.save()
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.spool.Close())
+	}
+	r.rules.Store(rules)
+	rules.warn(r.logger)
 	r.build(rules, o.Build)
 	return r, nil
 }

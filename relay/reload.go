@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -73,8 +72,7 @@ func (r *Relay) prepare() (*change, error) {
 	}
 	if c.StateDir != old.StateDir {
 		// Users and certificates may lie in there too, so nothing of c holds.
-		return nil, config.Errors{{File: c.Source, Key: "state_dir", Problem: fmt.Sprintf(
-			"has changed from %s, which only a restart can put in force", old.StateDir)}}
+		return nil, c.Fault("state_dir", "has changed from %s, which only a restart can put in force", old.StateDir)
 	}
 	rules, err := newRules(c, r.carried)
 	if err != nil {
@@ -101,6 +99,9 @@ func (r *Relay) commit(n *change) {
 	old, c := r.rules.Load().config, n.rules.config
 	if !sameNetwork(old, c) {
 		r.network = newNetwork(c, r.network, r.metrics, r.logger)
+	}
+	if err := n.rules.certificate.save(); err != nil {
+		r.logger.Error("the next start will make another certificate", "error", err)
 	}
 	r.rules.Store(n.rules)
 	r.seen = n.seen
