@@ -64,7 +64,7 @@ type DeliveryKey struct {
 type Delivery struct {
 	DeliveryKey
 	// Owner is the relay that may attempt it: its queue's name, for stores that
-	// several relays share. The embedded store writes it and ignores it.
+	// several relays share. The embedded store keeps it and ignores it.
 	Owner       string
 	Destination Destination
 	// Identity is the sender's, for fairness between identities.

@@ -14,8 +14,6 @@ type Options struct {
 	// Memory is what the engine may use for what is not flushed yet and for
 	// its block cache, in octets. 0 means 24 MiB.
 	Memory int64
-	// Owner is written into deliveries that name none.
-	Owner string
 	// Logger hears of damage, lost and regained disks; nil means slog.Default().
 	Logger *slog.Logger
 	// Reserve is the space kept to get out of a full disk, in octets. 0 means

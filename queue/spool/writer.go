@@ -16,7 +16,6 @@ import (
 // values are copied into the batch.
 type writer struct {
 	g     *generation
-	owner string
 	batch *pebble.Batch
 	sync  bool
 	// live is nil where nobody else is at work: then everything is read.
@@ -46,7 +45,7 @@ var writers = sync.Pool{New: func() any { return new(writer) }}
 
 func (s *Spool) newWriter(g *generation) *writer {
 	w := writers.Get().(*writer)
-	w.g, w.owner, w.batch = g, s.opts.Owner, g.db.NewBatch()
+	w.g, w.batch = g, g.db.NewBatch()
 	return w
 }
 
@@ -80,13 +79,6 @@ func (w *writer) create(n *queue.NewMessage) error {
 	}
 	st := n.Content.(*stage) // publish has checked
 	size := st.Size()
-	if w.owner != "" {
-		for _, d := range n.Deliveries {
-			if d.Owner == "" {
-				d.Owner = w.owner
-			}
-		}
-	}
 	w.key = appendIDKey(w.key[:0], tableMessage, id)
 	w.value, w.scratch = appendMessage(w.value[:0], w.scratch, n.Envelope, n.Deliveries, size)
 	w.set(w.key, w.value)
