@@ -36,17 +36,21 @@ type HoldRule struct {
 // HoldRules returns the rules in force.
 func (q *Queue) HoldRules() []HoldRule { return slices.Clone(*q.rules.Load()) }
 
-// AddHoldRule puts a rule in force, durably. Adding it again changes nothing.
+// ErrHoldRule is returned for a rule that makes no sense.
+var ErrHoldRule = errors.New("not a hold rule")
+
+// AddHoldRule puts a rule in force, durably. Adding it again changes nothing. Its
+// error wraps ErrHoldRule if it makes no sense.
 func (q *Queue) AddHoldRule(r HoldRule) error {
 	switch r.Field {
 	case HoldAll:
 		r.Pattern = ""
 	case HoldRecipient, HoldSender, HoldRoute:
 		if r.Pattern == "" {
-			return errors.New("a hold rule needs a pattern")
+			return fmt.Errorf("%w: it needs a pattern", ErrHoldRule)
 		}
 	default:
-		return fmt.Errorf("no such field: %q (recipient, sender, route or all)", r.Field)
+		return fmt.Errorf("%w: no such field: %q (recipient, sender, route or all)", ErrHoldRule, r.Field)
 	}
 	q.hands.Lock()
 	defer q.hands.Unlock()

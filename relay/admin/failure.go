@@ -39,7 +39,7 @@ func errorOf(err error) *Error {
 		return known
 	case errors.Is(err, queue.ErrNotFound):
 		return &Error{NotFound, err.Error()}
-	case errors.Is(err, queue.ErrUnselective):
+	case errors.Is(err, queue.ErrUnselective), errors.Is(err, queue.ErrHoldRule):
 		return &Error{BadRequest, err.Error()}
 	case errors.Is(err, queue.ErrNoSpace), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &Error{Unavailable, err.Error()}
