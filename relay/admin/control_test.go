@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -262,6 +263,23 @@ func TestRefusals(t *testing.T) {
 		if !errors.As(tc.err, &e) || e.Kind != tc.kind || e.Text == "" {
 			t.Errorf("%s: %v, want kind %s", tc.why, tc.err, tc.kind)
 		}
+	}
+}
+
+// A key that the daemon doesn't know is a condition it would not keep: that of a
+// newer client, or a slip of somebody's own.
+func TestUnknownKeysAreRefused(t *testing.T) {
+	q := &fakeQueue{}
+	client, _ := open(t, Backend{Queue: q})
+	for _, path := range []string{"/v1/delete", "/v1/list"} {
+		_, err := client.ask(t.Context(), http.MethodPost, path, map[string]any{"all": true, "state": []string{"dead"}})
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != BadRequest || !strings.Contains(e.Text, `"state"`) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if q.did != "" || q.pages != 0 {
+		t.Error("it was done all the same")
 	}
 }
 

@@ -79,9 +79,12 @@ func reply[In, Out any](do func(context.Context, In) (Out, error)) http.HandlerF
 	}
 }
 
+// read reads a request. A key that is not known might be a condition: without it
+// the command would be about more than was meant.
 func read[In any](w http.ResponseWriter, r *http.Request) (In, error) {
 	var in In
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
 		return in, &Error{BadRequest, "the request can't be read: " + err.Error()}
 	}
