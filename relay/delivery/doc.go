@@ -8,8 +8,8 @@
 // what each reply means, verdict.go writes that down per recipient, and suspects.go
 // remembers at whom a host hung up. requiretls.go is about mail that insists on TLS.
 //
-// What always holds: a reply is bounded in lines, octets and time, and so is
-// every write; unknown is temporary; a host that answers more than it is asked is not
+// What always holds: a reply is bounded in lines, octets and time, every write in
+// time, and so is a transaction as a whole; unknown is temporary; a host that answers more than it is asked is not
 // believed; content reaches a next hop octet for octet or not at all, unless
 // RFC 6152 makes it change its encoding; a password leaves only under TLS, unless
 // the route says otherwise; a host that may have taken the message without saying

@@ -65,6 +65,7 @@ type exchange struct {
 // run sends the transaction and reads the replies.
 func (x *exchange) run() {
 	start := time.Now()
+	x.s.until = start.Add(x.timeouts.transaction(x.body.size))
 	x.answers = make([]mail.Reply, 0, len(x.recipients)+1)
 	x.lost = x.converse(&start)
 	x.phases.add("data", start)

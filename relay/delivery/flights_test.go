@@ -1,8 +1,10 @@
 package delivery
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -177,6 +179,63 @@ func TestSilentHosts(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestDrainingHosts: a host that stays just within each limit doesn't hold a worker for
+// days.
+func TestDrainingHosts(t *testing.T) {
+	for kind, keywords := range map[string]string{"DATA": "", "BDAT": "250-CHUNKING\r\n"} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := mx(nobody("mx.example.net"))
+				var host sync.WaitGroup
+				defer host.Wait()
+				c := New(Options{Settings: settings(r), Dial: func(context.Context, string, string) (net.Conn, error) {
+					near, far := net.Pipe()
+					host.Go(func() { drain(far, keywords) })
+					return near, nil
+				}})
+				defer c.Close()
+				content := hello + strings.Repeat(strings.Repeat("x", 62)+"\r\n", 64<<10) // 4 MiB
+				start := time.Now()
+				o := c.Deliver(t.Context(), r.towards(message(content, "1@example.net")))
+				if x := o.Results[0]; x.Verdict != queue.Defer || !strings.Contains(x.Reason, "timeout") || o.InDoubt != "" {
+					t.Errorf("outcome: %+v", o)
+				}
+				if took := time.Since(start); took < time.Hour || took > 70*time.Minute {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// drain answers on conn as a host does, and reads content as slowly as it may.
+func drain(conn net.Conn, keywords string) {
+	defer conn.Close()
+	in := bufio.NewReaderSize(conn, outSize)
+	io.WriteString(conn, "220 drain.test\r\n")
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); verb {
+		case "EHLO":
+			io.WriteString(conn, "250-drain.test\r\n"+keywords+"250 8BITMIME\r\n")
+			continue
+		case "DATA":
+			io.WriteString(conn, "354 go on\r\n")
+		case "BDAT":
+		default:
+			io.WriteString(conn, "250 ok\r\n")
+			continue
+		}
+		for b := make([]byte, outSize); err == nil; _, err = io.ReadFull(in, b) {
+			time.Sleep(3*time.Minute - time.Second)
+		}
+		return
 	}
 }
 

@@ -17,6 +17,14 @@ type Timeouts struct {
 	Block     time.Duration // one write of content or commands
 	DataEnd   time.Duration // after the end of the data
 	Quit      time.Duration // QUIT until 221; then the connection is just closed
+	// Transaction is for all of one together, and a second more for each 16 KiB of
+	// content: a host may be slow within each of the others, but not at all of them.
+	Transaction time.Duration
+}
+
+// transaction bounds a transaction with content of size octets.
+func (t *Timeouts) transaction(size int64) time.Duration {
+	return t.Transaction + time.Duration(size>>14)*time.Second
 }
 
 // DefaultTimeouts are those of RFC 5321 4.5.3.2, and shorter ones where it has
@@ -33,6 +41,8 @@ func DefaultTimeouts() Timeouts {
 		Block:     3 * time.Minute,
 		DataEnd:   10 * time.Minute,
 		Quit:      2 * time.Second,
+
+		Transaction: time.Hour,
 	}
 }
 
@@ -49,5 +59,6 @@ func (t Timeouts) orDefault() Timeouts {
 	t.Block = cmp.Or(t.Block, d.Block)
 	t.DataEnd = cmp.Or(t.DataEnd, d.DataEnd)
 	t.Quit = cmp.Or(t.Quit, d.Quit)
+	t.Transaction = cmp.Or(t.Transaction, d.Transaction)
 	return t
 }

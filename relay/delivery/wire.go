@@ -22,8 +22,10 @@ type wire struct {
 	// out holds what has not been sent yet. It is borrowed from outPool while a
 	// transaction runs.
 	out *[]byte
-	// limit is how long one write may take.
+	// limit is how long one write may take; until, unless it is zero, ends them all,
+	// and all reading.
 	limit time.Duration
+	until time.Time
 }
 
 // outSize is that of the buffer in front of a connection: large enough for the
@@ -50,10 +52,14 @@ func (w *wire) bind(ctx context.Context) (release func() bool) {
 	}
 }
 
-// expire sets a deadline d from now. The second look at ctx closes the gap in
+// expire sets a deadline d from now, or until if that is sooner. The second look at ctx closes the gap in
 // which the deadline set by bind would be overwritten.
 func (w *wire) expire(set func(time.Time) error, d time.Duration) error {
-	if err := set(time.Now().Add(d)); err != nil {
+	deadline := time.Now().Add(d)
+	if !w.until.IsZero() && w.until.Before(deadline) {
+		deadline = w.until
+	}
+	if err := set(deadline); err != nil {
 		return err
 	}
 	return context.Cause(w.ctx)
