@@ -173,7 +173,9 @@ func TestBrokenReloadIsRefused(t *testing.T) {
 	}
 	logged(`"changed":"retry"`)
 	d.write(strings.Replace(string(good), "/state\n", "/elsewhere\n", 1) + "memory: 100MiB\n")
-	logged(filepath.Base(d.config) + ": state_dir: has changed from " + d.dir + "/state, which only a restart can put in force")
+	before, _, _ := strings.Cut(string(good), "state_dir:")
+	line := fmt.Sprint(1 + strings.Count(before, "\n"))
+	logged(filepath.Base(d.config) + ":" + line + ": state_dir: has changed from " + d.dir + "/state, which only a restart can put in force")
 }
 
 // TestReloadWaitsForAFile: a configuration that came before the secret it names, as
