@@ -2,8 +2,10 @@ package submission
 
 import (
 	"encoding/base64"
+	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail"
@@ -48,48 +50,57 @@ func TestAuthExchanges(t *testing.T) {
 // TestAuthFailures: three wrong passwords end a session, each after a longer
 // wait.
 func TestAuthFailures(t *testing.T) {
-	t.Parallel()
-	b := start(t, func(o *Options, _ *bench) { o.MaxFailures = 2 })
-	c := b.dial(t)
-	c.do("EHLO client.example", "250-")
-	began := time.Now()
-	c.do("AUTH PLAIN "+encode("\x00alice\x00wrong"), "535 5.7.8 ")
-	c.do("AUTH LOGIN "+encode("bob"), "334 ")
-	c.do(encode("wrong"), "535 5.7.8 ")
-	c.want("421 4.7.0 ")
-	c.closed()
-	if took := time.Since(began); took < 3*time.Second {
-		t.Errorf("two failures took %v, want at least 1 s + 2 s", took)
-	}
-
-	var log strings.Builder
-	for _, e := range b.events.of(mail.EventAuth) {
-		log.WriteString(e.Identity + " " + e.Mechanism + " " + e.Reply.String() + "\n")
-		if e.Err != nil {
-			log.WriteString(e.Err.Error())
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, func(o *Options, _ *bench) { o.Listeners, o.MaxFailures = nil, 2 })
+		c := b.pipe(t, testListener)
+		c.want("220 ")
+		c.do("EHLO client.example", "250-")
+		began := time.Now()
+		c.do("AUTH PLAIN "+encode("\x00alice\x00wrong"), "535 5.7.8 ")
+		c.do("AUTH LOGIN "+encode("bob"), "334 ")
+		c.do(encode("wrong"), "535 5.7.8 ")
+		c.want("421 4.7.0 ")
+		c.closed()
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("two failures took %v, want 1 s + 2 s", took)
 		}
-	}
-	if got := log.String(); !strings.Contains(got, "alice PLAIN 535") || !strings.Contains(got, "bob LOGIN 535") || strings.Contains(got, "wrong") {
-		t.Errorf("events tell\n%s", got)
-	}
+
+		var log strings.Builder
+		for _, e := range b.events.of(mail.EventAuth) {
+			log.WriteString(e.Identity + " " + e.Mechanism + " " + e.Reply.String() + "\n")
+			if e.Err != nil {
+				log.WriteString(e.Err.Error())
+			}
+		}
+		if got := log.String(); !strings.Contains(got, "alice PLAIN 535") || !strings.Contains(got, "bob LOGIN 535") || strings.Contains(got, "wrong") {
+			t.Errorf("events tell\n%s", got)
+		}
+	})
 }
 
 // TestNobodyIsLockedOut: however many guesses were made for a user and from an
 // address, the right password is answered at once.
 func TestNobodyIsLockedOut(t *testing.T) {
-	b := start(t, nil)
-	for range 1000 {
-		b.penalties.failed(keyOf(addrPort(b.Addrs()[0]).Addr()), "alice", 1, time.Now())
-	}
-	c := b.dial(t)
-	began := time.Now()
-	c.login()
-	if took := time.Since(began); took > penaltyFirst/2 {
-		t.Errorf("it took %v", took)
-	}
-	if e := b.events.of(mail.EventAuth); len(e) != 1 || e[0].Identity != "alice" || e[0].Mechanism != "PLAIN" || e[0].Reply.Code != 235 {
-		t.Errorf("events tell %+v", e)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, func(o *Options, _ *bench) { o.Listeners = nil })
+		here := keyOf(addrPort(fromLoopback{}.RemoteAddr()).Addr())
+		for range 1000 {
+			b.penalties.failed(here, "alice", 1, time.Now())
+		}
+		c := b.pipe(t, testListener)
+		c.want("220 ")
+		began := time.Now()
+		c.login()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+		if w := b.penalties.failed(keyOf(netip.MustParseAddr("192.0.2.1")), "alice", 1, time.Now()); w != penaltyFirst {
+			t.Errorf("what others guessed was not forgiven: the next failure costs %v", w)
+		}
+		if e := b.events.of(mail.EventAuth); len(e) != 1 || e[0].Identity != "alice" || e[0].Mechanism != "PLAIN" || e[0].Reply.Code != 235 {
+			t.Errorf("events tell %+v", e)
+		}
+	})
 }
 
 func TestPenalties(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail"
 )
 
 // stages are how far a session is before a row's commands.
@@ -170,6 +171,32 @@ func TestCommands(t *testing.T) {
 			}
 			c.do(row.command, row.want)
 		})
+	}
+}
+
+// TestEnvelope: what the commands said is what the queue gets.
+func TestEnvelope(t *testing.T) {
+	b := start(t, nil)
+	c := b.dial(t)
+	c.login()
+	c.do("EHLO second.example", "250-")
+	c.do("MAIL FROM:<a@example.com> BODY=8BITMIME RET=HDRS ENVID=x+2By", "250 ")
+	c.do("RCPT TO:<b@example.net> NOTIFY=SUCCESS ORCPT=rfc822;c+40example.org", "250 ")
+	c.do("DATA", "354 ")
+	c.do("x: y\r\n\r\n.", "250 ")
+	e := b.queue.all()[0].envelope
+	if e.Identity.Name != "alice" || e.Identity.Helo != "second.example" {
+		t.Errorf("it is %+v's", e.Identity)
+	}
+	if e.Body != mail.Body8BitMIME || e.Return != mail.ReturnHeaders || e.EnvelopeID != "x+y" {
+		t.Errorf("MAIL said %v %v %q", e.Body, e.Return, e.EnvelopeID)
+	}
+	want := mail.Recipient{
+		Address: mail.MustParseAddress("b@example.net"), Notify: mail.NotifySuccess,
+		OriginalType: "rfc822", Original: "c@example.org",
+	}
+	if len(e.Recipients) != 1 || e.Recipients[0] != want {
+		t.Errorf("RCPT said %+v", e.Recipients)
 	}
 }
 

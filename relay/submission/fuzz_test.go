@@ -187,6 +187,7 @@ func (d *drip) Read(p []byte) (int, error) {
 }
 
 func (d *drip) Write(p []byte) (int, error)      { return len(p), nil }
+func (d *drip) SetDeadline(time.Time) error      { return nil }
 func (d *drip) SetReadDeadline(time.Time) error  { return nil }
 func (d *drip) SetWriteDeadline(time.Time) error { return nil }
 

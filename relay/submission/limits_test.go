@@ -1,12 +1,14 @@
 package submission
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,24 +32,26 @@ func TestTooManyConnections(t *testing.T) {
 		}, "421 4.7.0 "},
 	} {
 		t.Run(row.why, func(t *testing.T) {
-			b := start(t, row.change)
-			first := b.dial(t)
-			b.dial(t)
-			c := b.connect(t)
-			c.want(row.want)
-			c.closed()
-			if e := b.events.of(mail.EventRejected); len(e) != 1 || e[0].Reply.Code != 421 {
-				t.Errorf("events tell %+v", e)
-			}
-			// Who leaves makes room.
-			first.do("QUIT", "221 ")
-			first.closed()
-			for {
-				c := b.connect(t)
-				if strings.HasPrefix(c.reply(), "220 ") {
-					return
+			synctest.Test(t, func(t *testing.T) {
+				var conf config.Listener
+				b := start(t, func(o *Options, b *bench) {
+					row.change(o, b)
+					conf, o.Listeners = o.Listeners[0], nil
+				})
+				first, second := b.pipe(t, conf), b.pipe(t, conf)
+				first.want("220 ")
+				second.want("220 ")
+				c := b.pipe(t, conf)
+				c.want(row.want)
+				c.closed()
+				if e := b.events.of(mail.EventRejected); len(e) != 1 || e[0].Reply.Code != 421 {
+					t.Errorf("events tell %+v", e)
 				}
-			}
+				first.do("QUIT", "221 ")
+				first.closed()
+				synctest.Wait() // who leaves makes room
+				b.pipe(t, conf).want("220 ")
+			})
 		})
 	}
 	t.Run("of an identity, by AUTH", func(t *testing.T) {
@@ -329,6 +333,41 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// TestClientThatNeverReads: it takes up a session, or a handshake, no longer than one
+// that never sends.
+func TestClientThatNeverReads(t *testing.T) {
+	implicit := testListener
+	implicit.TLS = config.TLSImplicit
+	for _, row := range []struct {
+		why  string
+		conf config.Listener
+		act  func(*client)
+	}{
+		{"replies", testListener, func(*client) {}},
+		{"a handshake", implicit, func(c *client) {
+			deaf := tls.Client(unread{c.conn}, &tls.Config{InsecureSkipVerify: true})
+			_ = deaf.Handshake()
+		}},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := start(t, func(o *Options, _ *bench) { o.Listeners, o.Limits.CommandTimeout = nil, 10*time.Second })
+				c := b.pipe(t, row.conf)
+				row.act(c)
+				time.Sleep(11 * time.Second)
+				if _, err := c.conn.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
+					t.Errorf("the connection is still open (%v)", err)
+				}
+			})
+		})
+	}
+}
+
+// unread is a connection on which nobody reads.
+type unread struct{ net.Conn }
+
+func (unread) Read([]byte) (int, error) { return 0, io.EOF }
+
 // TestBareLFAndGoodbye: netcat sends what it has, closes its half, and then reads.
 func TestBareLFAndGoodbye(t *testing.T) {
 	b := start(t, nil)
@@ -373,23 +412,23 @@ func TestTimeoutInData(t *testing.T) {
 // TestIdleClientsCostNobody: with many idle and slow clients a normal one is
 // served as before.
 func TestIdleClientsCostNobody(t *testing.T) {
-	b := start(t, nil)
-	var clients sync.WaitGroup
-	for i := range 200 {
-		clients.Go(func() {
-			c := b.dial(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, func(o *Options, _ *bench) { o.Listeners = nil })
+		for i := range 200 {
+			c := b.pipe(t, testListener)
+			c.want("220 ")
 			if i%4 == 0 {
 				c.send("EHLO slo")
 			}
-		})
-	}
-	clients.Wait()
-	c := b.dial(t)
-	began := time.Now()
-	c.login()
-	c.begin()
-	c.do("x: y\r\n\r\nbody\r\n.", "250 ")
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("it took %v", took)
-	}
+		}
+		c := b.pipe(t, testListener)
+		began := time.Now()
+		c.want("220 ")
+		c.login()
+		c.begin()
+		c.do("x: y\r\n\r\nbody\r\n.", "250 ")
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it waited %v", took)
+		}
+	})
 }

@@ -1,6 +1,8 @@
 package submission
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -196,6 +198,17 @@ func TestUnixSocket(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		b.dial(t)
+	})
+	t.Run("a socket that could not be asked is left alone", func(t *testing.T) {
+		start(t, on(config.AuthPeer))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := removeStale(ctx, path); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("a socket whose owner is gone is replaced", func(t *testing.T) {
 		l, err := net.Listen("unix", path)

@@ -75,7 +75,7 @@ type Server struct {
 	close  context.CancelFunc
 
 	draining atomic.Bool    // set under mu
-	crowded  atomic.Bool    // set under mu: more than three quarters of the connections there may be
+	crowded  atomic.Bool    // set under mu: three quarters of the connections were taken, and half still are
 	accepts  sync.WaitGroup // accept loops and farewells
 	running  sync.WaitGroup // sessions
 
