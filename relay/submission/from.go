@@ -235,17 +235,3 @@ func squeeze(s string) string {
 	}
 	return b.String()
 }
-
-// appendRewrittenFrom writes a From field with another address. A display name
-// stays, folded as it was.
-func appendRewrittenFrom(b []byte, value []byte, to mail.Address) []byte {
-	b = append(b, "From: "...)
-	s := strings.TrimSpace(string(value))
-	if at := angleAt(s); at > 0 && !strings.ContainsAny(s[:at], ",:;@\x00") {
-		b = append(b, strings.TrimSpace(s[:at])...)
-		b = append(b, ' ')
-	}
-	b = append(b, '<')
-	b = append(b, to.String()...)
-	return append(b, ">\r\n"...)
-}

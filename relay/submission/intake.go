@@ -274,21 +274,28 @@ func (k *intake) appendFields(b []byte, h *header, f found) []byte {
 		b = append(b, h.buf[run:x.start]...)
 		run = x.end
 	}
+	rewritten := k.plan.Rewrite.From == nil
 	for _, x := range h.fields {
 		switch {
 		case h.is(x, "Bcc"), h.is(x, "Resent-Bcc"):
 			skip(x)
 		case k.plan.Rewrite.From != nil && h.is(x, "From"):
 			skip(x)
+			if rewritten {
+				continue // a message has one
+			}
+			rewritten = true
 			b = appendRewrittenFrom(b, h.value(x), *k.plan.Rewrite.From)
 			if !f.replyTo {
-				b = appendRaw(b, "Reply-To", h.value(x))
-				f.replyTo = true
+				b = appendReplyTo(b, h.value(x))
 			}
 		}
 	}
 	if n := len(h.fields); n > 0 {
 		b = append(b, h.buf[run:h.fields[n-1].end]...)
+	}
+	if !rewritten {
+		b = appendRewrittenFrom(b, nil, *k.plan.Rewrite.From)
 	}
 	return b
 }

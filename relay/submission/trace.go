@@ -124,11 +124,3 @@ func appendField(b []byte, name, value string) []byte {
 	b = append(b, value...)
 	return append(b, "\r\n"...)
 }
-
-// appendRaw writes a field with a value from elsewhere, white space, folding and
-// line end included.
-func appendRaw(b []byte, name string, value []byte) []byte {
-	b = append(b, name...)
-	b = append(b, ':')
-	return append(b, value...)
-}
