@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
 )
 
 // breakdown makes all write operations fail, from one on until it is mended.
@@ -122,6 +124,53 @@ func breakDisk(t *testing.T, after int, injected error, code int) (broke bool) {
 		}
 	}
 	return broke
+}
+
+// TestOneFailedWrite has one write fail under a change that may be on the disk
+// nevertheless. Whether it is or not: within the hour everybody has been told, and
+// nothing is left that nobody attempts.
+func TestOneFailedWrite(t *testing.T) {
+	all := queue.Selector{All: true}
+	for _, c := range []struct {
+		reason string
+		to     []string
+		do     func(*machine) (int, error)
+	}{
+		{"an operator bounces", []string{"good@a.example"}, func(m *machine) (int, error) { return m.Bounce(context.Background(), all) }},
+		{"an operator releases", []string{"good@a.example"}, func(m *machine) (int, error) { return m.Release(context.Background(), all) }},
+		{"an attempt fails for one and is deferred for another", []string{"bad@a.example", "late@a.example"},
+			func(m *machine) (int, error) { return m.Release(context.Background(), all) }},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			for after := range 10 {
+				synctest.Test(t, func(t *testing.T) {
+					world, disk := newLedger(), &breakdown{after: -1}
+					m := boot(t, errorfs.Wrap(vfs.NewMem(), disk), world)
+					defer m.shutDown()
+					if _, err := world.submit(m.Queue, letter{size: 100, to: c.to, disposition: queue.Hold}); err != nil {
+						t.Fatal(err)
+					}
+					disk.set(after, syscall.EIO)
+					_, err := c.do(m)
+					synctest.Wait()
+					disk.set(-1, nil)
+					time.Sleep(10 * time.Second)
+					if err != nil {
+						_, _ = c.do(m) // as an operator does who was told so
+					}
+					time.Sleep(time.Hour)
+					if n := m.Totals().Messages; n != 0 {
+						t.Errorf("write %d: %d messages are left", after, n)
+					}
+					for _, to := range c.to {
+						if n := world.taken[to]; n > 1 || n == 0 && !world.reported[to] {
+							t.Errorf("write %d: %s was delivered to %d times, reported %v", after, to, n, world.reported[to])
+						}
+					}
+				})
+			}
+		})
+	}
 }
 
 func someLetter(r *rand.Rand, n int) letter {

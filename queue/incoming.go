@@ -37,7 +37,7 @@ func (q *Queue) Receive(context.Context) (*Incoming, error) {
 	}
 	stage, err := q.store.Stage()
 	if err != nil {
-		q.space.note(err, false)
+		q.space.noteFailure(err)
 		return nil, refuse(err)
 	}
 	return &Incoming{q: q, id: mail.NewID(q.clock.now()), stage: stage}, nil
@@ -60,7 +60,7 @@ func (in *Incoming) Write(p []byte) (int, error) {
 	in.q.space.write(n)
 	switch {
 	case err != nil:
-		in.q.space.note(err, false)
+		in.q.space.noteFailure(err)
 		return n, refuse(err)
 	case before/lookEvery != in.size/lookEvery:
 		return n, in.q.space.room(0)

@@ -39,10 +39,8 @@ func (q *Queue) keep() {
 			q.checkClock()
 			q.sched.forget()
 		case <-q.unsettled.wake:
-			if resettle == nil {
-				pause = firstResettle
-				resettle = time.After(pause)
-			}
+			pause = firstResettle
+			resettle = time.After(pause)
 		case <-resettle:
 			resettle = nil
 			if !q.resettle() {
@@ -64,8 +62,9 @@ func (q *Queue) checkClock() {
 }
 
 // tend looks after messages that nobody attempts: it sweeps for what has grown
-// old, moves what new routes send elsewhere, and recalls what a clock set back has
-// left in the future. It may take its time.
+// old, moves what new routes send elsewhere, looks for what a failing disk may have
+// stored, and recalls what a clock set back has left in the future. It may take its
+// time.
 func (q *Queue) tend() {
 	every := time.NewTicker(keepEvery)
 	defer every.Stop()
@@ -76,6 +75,9 @@ func (q *Queue) tend() {
 		case <-q.moved:
 			q.rekey()
 		case <-every.C:
+			if q.doubtful.Swap(false) && !q.reread() {
+				q.doubtful.Store(true)
+			}
 			if q.beyond.Swap(false) && !q.recall() {
 				q.beyond.Store(true)
 			}

@@ -56,6 +56,7 @@ type Queue struct {
 	running   sync.WaitGroup // workers
 	moved     chan struct{}  // says that the route table has changed
 	beyond    atomic.Bool    // there may be something to recall
+	doubtful  atomic.Bool    // there may be something stored that nobody knows of
 	stop      chan struct{}  // closed by Stop
 	keepers   sync.WaitGroup // the standing goroutines, see keep and tend
 	lifecycle sync.Mutex     // guards state

@@ -1,8 +1,11 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,11 +16,14 @@ const (
 	lastResettle  = 30 * time.Second
 )
 
+// maxUnsettled is how many settlements may lack space while attempts go on.
+const maxUnsettled = 100
+
 // settle stores what an attempt led to. If the store can't, the settlement is
-// kept in memory, with its claim, and no new attempt begins anywhere until it
-// has been stored: so nothing is attempted a second time meanwhile, and what is
-// kept is at most one settlement for each worker. It reports whether the
-// settlement is durable.
+// kept in memory, with its claim, so that nothing is attempted a second time
+// meanwhile, and no new attempt begins anywhere until it has been stored, or space is
+// all it lacks: so what is kept is little. It reports whether the settlement is
+// durable.
 func (q *Queue) settle(v *ruling) bool {
 	if v.new != nil && v.new.scheduled() && !v.keep && (len(v.reroute) > 0 || v.table != q.table.Load()) {
 		q.part(&v.settlement)
@@ -34,22 +40,32 @@ func (q *Queue) settle(v *ruling) bool {
 
 // unsettled holds settlements that could not be stored yet.
 type unsettled struct {
-	mu   sync.Mutex // guards list
-	list []*settlement
-	wake chan struct{} // tells the keeper that there are some
+	mu     sync.Mutex // guards the rest
+	list   []*settlement
+	halted bool          // attempts wait for them
+	wake   chan struct{} // tells the keeper that they do
 }
 
 func (u *unsettled) add(q *Queue, s *settlement) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.list) == 0 {
-		q.sched.halt()
-	}
 	u.list = append(u.list, s)
+	if u.halted {
+		return
+	}
+	u.halted = true
+	q.sched.halt()
 	select {
 	case u.wake <- struct{}{}:
 	default:
 	}
+}
+
+// all returns them, the oldest first.
+func (u *unsettled) all() []*settlement {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.list)
 }
 
 func (u *unsettled) len() int {
@@ -58,61 +74,71 @@ func (u *unsettled) len() int {
 	return len(u.list)
 }
 
-// first returns the oldest, or nil.
-func (u *unsettled) first() *settlement {
+func (u *unsettled) done(s *settlement) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.list) == 0 {
-		return nil
-	}
-	return u.list[0]
+	u.list = slices.DeleteFunc(u.list, func(t *settlement) bool { return t == s })
 }
 
-// done takes the oldest out and lets attempts go on after the last.
-func (u *unsettled) done(q *Queue) {
+// goOn lets attempts go on unless too many are left.
+func (u *unsettled) goOn(q *Queue) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.list = u.list[1:]
-	if len(u.list) == 0 {
-		u.list = nil
+	if u.halted && len(u.list) <= maxUnsettled {
+		u.halted = false
 		q.sched.resume()
 	}
 }
 
-// settledBefore ends a settlement whose delivery has gone: the commit that failed
-// was on the disk in whole after all. Reports it created are found by reading
-// the schedule anew.
-func (q *Queue) settledBefore(s *settlement) {
-	q.sched.release(s.old.DeliveryKey)
-	for _, e := range s.events {
-		q.recorder.Record(e)
-	}
-	if err := q.store.Lanes(q.ctx, q.sched.restore); err != nil {
-		q.log.Error("reading the schedule", "err", err)
-	}
-}
-
-// resettle tries to store what is unsettled, the oldest first. It reports
-// whether all is stored. A settlement that the store refuses while it takes
-// others is given up, and nothing else waits for it.
+// resettle tries to store what is unsettled, the oldest first. It reports whether
+// all is stored. What lacks space waits for it; attempts go on meanwhile, since they
+// free some. A settlement that the store refuses for another reason while it works is
+// given up, and nothing else waits for it.
 func (q *Queue) resettle() bool {
-	for {
-		s := q.unsettled.first()
-		if s == nil {
-			return true
-		}
-		err := q.apply(false, s)
+	for _, s := range q.unsettled.all() {
+		err := q.applyAgain(s)
 		switch {
 		case err == nil:
-		case errors.Is(err, ErrNotFound):
-			q.settledBefore(s)
+			q.unsettled.done(s)
 		case q.probeStore() != nil:
 			return false
-		default:
+		case !errors.Is(err, ErrNoSpace):
 			q.leaveToOperator(s, err)
+			q.unsettled.done(s)
 		}
-		q.unsettled.done(q)
 	}
+	q.unsettled.goOn(q)
+	return q.unsettled.len() == 0
+}
+
+// applyAgain applies s, a commit of which has failed. If that was on the disk in
+// whole after all nothing is left to be stored: its reports must not be made twice.
+func (q *Queue) applyAgain(s *settlement) error {
+	stored, err := q.store.Delivery(context.Background(), s.old.DeliveryKey)
+	if err != nil || !reflect.DeepEqual(stored, s.new) {
+		if !errors.Is(err, ErrNotFound) {
+			err = q.apply(false, s)
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	q.conclude([]*settlement{s})
+	return nil
+}
+
+// reread takes up the schedule as it is stored, once the store works again: a change
+// that failed may have been on the disk in whole after all, with reports that nobody
+// knows of. It reports whether it could.
+func (q *Queue) reread() bool {
+	err := q.probeStore()
+	if err == nil {
+		err = q.store.Lanes(q.ctx, q.sched.restore)
+	}
+	if err != nil {
+		q.log.Error("reading the schedule", "err", err)
+	}
+	return err == nil
 }
 
 // leaveToOperator makes a delivery Dead whose settlement can't be stored: to try it

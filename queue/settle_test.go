@@ -223,45 +223,6 @@ func TestPanicInADeliveryDefersIt(t *testing.T) {
 	})
 }
 
-// While the store can't settle, nothing is attempted a second time and nothing
-// new is begun; with space again it is settled as it was and all goes on.
-func TestNoSpaceWhileSettling(t *testing.T) {
-	var seen tries
-	var gate chan struct{} // made in the bubble
-	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
-		<-gate
-		seen.note(a)
-		return all(a, taken)
-	}, func(r *rig) {
-		gate = make(chan struct{})
-		for i := range 50 {
-			r.send("a@x.example", fmt.Sprintf("%d@y.example", i))
-		}
-		synctest.Wait()
-		r.store.fail(fmt.Errorf("disk: %w", ErrNoSpace))
-		close(gate)
-		time.Sleep(2 * time.Hour)
-		if n := seen.len(); n > r.o.Workers {
-			t.Errorf("%d attempts by %d workers while nothing can be settled", n, r.o.Workers)
-		}
-		if err := r.Ready(); err == nil {
-			t.Error("ready without space")
-		}
-		_, err := r.trySubmit(&mail.Envelope{}, Deliver, "a@x.example", "b@y.example")
-		if got := mail.ReplyOf(err, mail.Reply{}); got.Code != 452 || got.Enhanced != (mail.EnhancedCode{4, 3, 1}) {
-			t.Errorf("a message is answered %v", err)
-		}
-		r.store.fail(nil)
-		time.Sleep(time.Minute)
-		if err := r.Ready(); err != nil {
-			t.Errorf("not ready with space again: %v", err)
-		}
-		if r.store.count() != 0 || seen.len() != 50 {
-			t.Errorf("%d left after %d attempts, want 50: one each", r.store.count(), seen.len())
-		}
-	}, func(o *Options) { o.Retry.WarnAfter, o.Workers = 0, 10 })
-}
-
 // A single delivery that the store refuses doesn't keep the others back. It is not
 // attempted again: the operator has it.
 func TestUnsettleableDeliveryIsLeftAlone(t *testing.T) {

@@ -75,8 +75,15 @@ func (q *Queue) apply(sync bool, all ...*settlement) error {
 		q.discard(mail)
 		return err
 	}
-	wished := q.sched.settled(all)
 	q.enter(mail)
+	q.conclude(all)
+	return nil
+}
+
+// conclude tells the schedule what has been stored, records the events, and does what
+// operators asked for meanwhile.
+func (q *Queue) conclude(all []*settlement) {
+	wished := q.sched.settled(all)
 	for _, s := range all {
 		for _, e := range s.events {
 			q.recorder.Record(e)
@@ -85,16 +92,19 @@ func (q *Queue) apply(sync bool, all ...*settlement) error {
 	for _, s := range wished {
 		q.grant(s)
 	}
-	return nil
 }
 
-// commit stores c and remembers whether the store is able to.
+// commit stores c and remembers whether the store is able to. The store itself takes
+// back what creates messages and nothing else.
 func (q *Queue) commit(c *Change) error {
 	if len(c.Create)+len(c.Put)+len(c.Remove)+len(c.Meta) == 0 {
 		return nil
 	}
 	err := q.store.Commit(context.Background(), c)
-	q.space.note(err, c.Sync)
+	q.space.note(err, c)
+	if err != nil && len(c.Put)+len(c.Remove) > 0 {
+		q.doubtful.Store(true)
+	}
 	return err
 }
 

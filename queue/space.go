@@ -54,14 +54,24 @@ type space struct {
 	probed  time.Time
 }
 
-// note takes the outcome of a commit. Success counts if the disk had part in it.
-func (s *space) note(err error, sync bool) {
+// note takes the outcome of a commit. Success counts if the disk had part in it, and
+// space: a store without any still does what creates no messages.
+func (s *space) note(err error, c *Change) {
 	switch {
 	case err != nil:
 		s.noteFailure(err)
-	case sync && s.failing.Load() != nil && s.failing.Swap(nil) != nil:
+	case c.Sync && s.failing.Load() != nil && s.takesMessages(c) && s.failing.Swap(nil) != nil:
 		s.log.Info("the queue can store mail again")
 	}
+}
+
+// takesMessages reports whether the store takes new messages, having taken c.
+func (s *space) takesMessages(c *Change) bool {
+	if len(c.Put)+len(c.Remove)+len(c.Meta) == 0 {
+		return true
+	}
+	_, err := s.store.Free()
+	return err == nil
 }
 
 func (s *space) noteFailure(err error) {

@@ -30,7 +30,9 @@ type Store interface {
 
 	// Commit does all of c or nothing. With c.Sync it returns once c is on
 	// stable storage; without, c may be lost by a power cut, and only together
-	// with everything committed after it.
+	// with everything committed after it. After an error that the disk has caused c
+	// may have been done nevertheless, unless it only creates messages. Without
+	// space those that only create are refused, and others are tried.
 	Commit(ctx context.Context, c *Change) error
 
 	// Envelope returns a message's envelope; Content opens its content.
@@ -82,8 +84,8 @@ type Store interface {
 	// may be nil. It changes nothing and may run beside other calls.
 	Verify(ctx context.Context, report func(Damage), progress func(done, total int64)) error
 
-	// Free returns the octets that are free on the disk below the store, and
-	// Used those that its messages take up.
+	// Free returns the octets that are free on the disk below the store, an
+	// error while it takes no new messages, and Used those that its messages take up.
 	Free() (uint64, error)
 	Used() int64
 

@@ -12,47 +12,6 @@ import (
 	"github.com/postrider/postrider/internal/mail"
 )
 
-// A commit that failed and was on the disk in whole after all: the sender gets
-// one report, the failure is told once, and nobody is asked again.
-func TestBounceInDoubt(t *testing.T) {
-	var attempts, reports tries
-	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
-		if a.Envelope.From.IsNull() {
-			reports.note(a)
-			return all(a, taken)
-		}
-		attempts.note(a)
-		return all(a, refused)
-	}, func(r *rig) {
-		doubts := 0
-		r.store.doubt = func(c *Change) error {
-			if len(c.Remove) > 0 && len(c.Create) > 0 && doubts == 0 {
-				doubts++
-				return errors.New("input/output error")
-			}
-			return nil
-		}
-		r.send("a@x.example", "b@y.example")
-		time.Sleep(2 * time.Hour)
-		synctest.Wait()
-		if doubts != 1 {
-			t.Fatal("no commit was in doubt: the test shows nothing")
-		}
-		if attempts.len() != 1 || reports.len() != 1 {
-			t.Errorf("%d attempts and %d reports, want one of each", attempts.len(), reports.len())
-		}
-		if n := len(r.log.of(mail.EventBounced)); n != 1 {
-			t.Errorf("%d bounces are told", n)
-		}
-		if r.store.count() != 0 {
-			t.Errorf("%d messages are left", r.store.count())
-		}
-		if err := r.Ready(); err != nil {
-			t.Errorf("not ready: %v", err)
-		}
-	})
-}
-
 // A message whose content can't be read is the operator's: he finds it, reads
 // why, and may try again. Mail beside it goes on.
 func TestDamagedMessageIsDead(t *testing.T) {
