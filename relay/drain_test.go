@@ -1,12 +1,18 @@
 package relay
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/smtptest"
+	"github.com/postrider/postrider/queue"
 )
 
 // smarthost is the value of routes that sends everything to p.
@@ -43,5 +49,33 @@ func TestDrainGoesOnWithAttempts(t *testing.T) {
 	}
 	if n := len(peer.Messages()); n != 1 {
 		t.Errorf("%d messages arrived", n)
+	}
+}
+
+// TestDrainDoesNotWaitForAPager: who asked for something and stops to read it is cut
+// off, long before the time for the drain is over.
+func TestDrainDoesNotWaitForAPager(t *testing.T) {
+	f := start(t, keys{"admin": `{address: "127.0.0.1:0"}`})
+	if err := f.queue.AddHoldRule(queue.HoldRule{Field: queue.HoldAll}); err != nil {
+		t.Fatal(err)
+	}
+	id := f.submitText("Subject: long\r\n\r\n"+strings.Repeat(strings.Repeat("x", 70)+"\r\n", 50_000), "b@example.net")
+	conn, err := net.Dial("unix", config.ControlSocket(filepath.Join(f.dir, "state")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /v1/messages/%s/content HTTP/1.1\r\nHost: postrider\r\n\r\n", id)
+	if status, err := bufio.NewReaderSize(conn, 16).ReadString('\n'); err != nil || status != "HTTP/1.1 200 OK\r\n" {
+		t.Fatalf("%q, %v", status, err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := f.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if ctx.Err() != nil {
+		t.Error("it took all the time there was")
 	}
 }

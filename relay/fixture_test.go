@@ -130,8 +130,13 @@ func (c *client) do(line string, code int) string {
 	return c.want(code)
 }
 
-// submit has a message to each of to accepted.
-func (f *fixture) submit(to ...string) {
+// submit has a message to each of to accepted, and returns its id.
+func (f *fixture) submit(to ...string) string {
+	f.t.Helper()
+	return f.submitText("Subject: hello\r\n\r\nbody", to...)
+}
+
+func (f *fixture) submitText(text string, to ...string) string {
 	f.t.Helper()
 	c := f.connect()
 	defer c.Close()
@@ -142,7 +147,8 @@ func (f *fixture) submit(to ...string) {
 		c.do("RCPT TO:<"+rcpt+">", 250)
 	}
 	c.do("DATA", 354)
-	c.do("Subject: hello\r\n\r\nbody\r\n.", 250)
+	words := strings.Fields(c.do(text+"\r\n.", 250))
+	return words[len(words)-1]
 }
 
 // logText is what has been logged.

@@ -227,6 +227,10 @@ func (r *Relay) Stop(ctx context.Context) error {
 // while clients use up theirs.
 const settleTime = 3 * time.Second
 
+// partingTime is for those who are just reading from the admin listener or the
+// control socket when it closes. One may be a pager that is left open.
+const partingTime = time.Second
+
 func (r *Relay) stop(ctx context.Context) error {
 	began := time.Now()
 	r.draining.Store(true)
@@ -245,12 +249,14 @@ func (r *Relay) stop(ctx context.Context) error {
 	r.submission.Close()
 	r.courier.Close()
 	r.network.close()
+	reading, cancel := context.WithTimeout(ctx, partingTime)
+	defer cancel()
 	var err error
 	if r.control != nil {
-		err = r.control.Stop(ctx)
+		err = r.control.Stop(reading)
 	}
 	if r.admin != nil {
-		err = errors.Join(err, r.admin.Stop(ctx))
+		err = errors.Join(err, r.admin.Stop(reading))
 	}
 	err = errors.Join(err, r.spool.Close())
 	r.logger.Info("stopped", "took", time.Since(began))

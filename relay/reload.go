@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/queue"
@@ -136,13 +135,12 @@ func (r *Relay) moveAdmin(old, now config.Admin) (*admin.Server, error) {
 	return r.openAdmin(context.Background(), now)
 }
 
-// closeAdmin closes an admin listener, if it is one, and gives those who are just
-// reading from it a moment.
+// closeAdmin closes an admin listener, if it is one.
 func closeAdmin(s *admin.Server) {
 	if s == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
 	defer cancel()
 	_ = s.Stop(ctx) // all it could say is that somebody was cut off
 }

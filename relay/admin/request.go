@@ -49,7 +49,7 @@ func (b Backend) routes() http.Handler {
 			return b.Explain(ctx, question)
 		}))
 	}
-	return mux
+	return patiently(mux)
 }
 
 // count is the answer of commands that change deliveries.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
@@ -60,23 +59,17 @@ type finding struct {
 	Total int64 `json:"total,omitempty"`
 }
 
-// patience is how long a reader of a verification may take to read on.
-const patience = time.Minute
-
 // verify writes what it finds as it goes on. The queue's engine can't be replaced
-// meanwhile, which is what a failed disk asks for: so whoever stops to read, in a
-// pager that is left open, ends it.
+// meanwhile, which is what a failed disk asks for: so whoever stops to read ends it.
 func (b Backend) verify(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	out := newLines(w)
 	defer out.flush()
 	tell := func(f finding) {
-		_ = out.http.SetWriteDeadline(time.Now().Add(patience))
 		if out.put(f); !out.flush() {
 			cancel()
 		}
-		_ = out.http.SetWriteDeadline(time.Time{})
 	}
 	err := b.Queue.Verify(ctx, func(d queue.Damage) { tell(finding{Damage: &d}) },
 		func(done, total int64) { tell(finding{Done: done, Total: total}) })
