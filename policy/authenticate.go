@@ -106,16 +106,16 @@ func (a *authenticator) Mechanisms(c *Client, plaintext bool) []string {
 	if c.Peer != nil || a.certified(c.TLS) {
 		list = append(list, MechanismExternal)
 	}
+	if !plaintext {
+		return list
+	}
 	if _, all := a.directory.Scram(); all {
 		if c.bindable() {
 			list = append(list, MechanismScramPlus)
 		}
 		list = append(list, MechanismScram)
 	}
-	if plaintext {
-		list = append(list, MechanismPlain, MechanismLogin)
-	}
-	return list
+	return append(list, MechanismPlain, MechanismLogin)
 }
 
 // certified reports whether the client showed a certificate that means somebody.

@@ -33,8 +33,8 @@ type Peer struct {
 // change. Implementations are comparable.
 type Authenticator interface {
 	// Mechanisms lists the SASL mechanisms offered to c, strongest first. The
-	// caller has already decided whether passwords may travel on this
-	// connection (plaintext says so).
+	// caller has already decided whether passwords may be asked for on this
+	// connection, SCRAM included (plaintext says so).
 	Mechanisms(c *Client, plaintext bool) []string
 
 	// Start begins an exchange. done is called once the exchange succeeded,

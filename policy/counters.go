@@ -51,10 +51,11 @@ func NewCounters() *Counters {
 type quota struct {
 	most float64
 	per  time.Duration
+	text string // as in the configuration
 }
 
-func messageQuota(r config.Rate) quota         { return quota{float64(r.Count), r.Per} }
-func octetQuota(r config.SizeRate) quota       { return quota{float64(r.Size), r.Per} }
+func messageQuota(r config.Rate) quota         { return quota{float64(r.Count), r.Per, r.String()} }
+func octetQuota(r config.SizeRate) quota       { return quota{float64(r.Size), r.Per, r.String()} }
 func (q quota) none() bool                     { return q.per <= 0 }
 func (q quota) drains(d time.Duration) float64 { return q.most * (float64(d) / float64(q.per)) }
 

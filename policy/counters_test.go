@@ -36,11 +36,11 @@ func TestMessagesPerHour(t *testing.T) {
 			try, sent  int
 			wouldStart string // Sender's answer afterwards
 		}{
-			{"a burst of the whole hour", 0, 1500, 1000, `450 4.7.1 policy "p": limit of 1000 messages in 1h0m0s reached, try again in 4s`},
-			{"nothing at once after it", 3 * time.Second, 5, 0, `450 4.7.1 policy "p": limit of 1000 messages in 1h0m0s reached, try again in 1s`},
-			{"then one every 3.6 s", 600 * time.Millisecond, 5, 1, `450 4.7.1 policy "p": limit of 1000 messages in 1h0m0s reached, try again in 4s`},
-			{"a quarter of an hour gives a quarter", 15 * time.Minute, 500, 250, `450 4.7.1 policy "p": limit of 1000 messages in 1h0m0s reached, try again in 4s`},
-			{"a quiet hour gives the whole burst again", time.Hour, 1500, 1000, `450 4.7.1 policy "p": limit of 1000 messages in 1h0m0s reached, try again in 4s`},
+			{"a burst of the whole hour", 0, 1500, 1000, `450 4.7.1 policy "p": limit of 1000/hour for messages reached, try again in 4s`},
+			{"nothing at once after it", 3 * time.Second, 5, 0, `450 4.7.1 policy "p": limit of 1000/hour for messages reached, try again in 1s`},
+			{"then one every 3.6 s", 600 * time.Millisecond, 5, 1, `450 4.7.1 policy "p": limit of 1000/hour for messages reached, try again in 4s`},
+			{"a quarter of an hour gives a quarter", 15 * time.Minute, 500, 250, `450 4.7.1 policy "p": limit of 1000/hour for messages reached, try again in 4s`},
+			{"a quiet hour gives the whole burst again", time.Hour, 1500, 1000, `450 4.7.1 policy "p": limit of 1000/hour for messages reached, try again in 4s`},
 			{"a quiet week gives no more", 7 * 24 * time.Hour, 999, 999, ``},
 		} {
 			time.Sleep(row.after)
@@ -65,7 +65,7 @@ func TestBytesPerHour(t *testing.T) {
 		}
 		id := &mail.Identity{Name: "a"}
 		says(t, "announced too big for now", p.Sender(id, mail.Path{}, 1000),
-			`450 4.7.1 policy "p": limit of 3600 octets in 1h0m0s reached, try again in 6m41s`)
+			`450 4.7.1 policy "p": limit of 3600/hour for bytes reached, try again in 6m41s`)
 		says(t, "announced small enough", p.Sender(id, mail.Path{}, 600), "")
 		time.Sleep(400 * time.Second)
 		if got := send(p, "a", 10, 1000); got != 1 {
@@ -79,17 +79,19 @@ func TestBytesPerHour(t *testing.T) {
 }
 
 func TestUndo(t *testing.T) {
-	p := newPolicy(t, nil, hourly(1))
-	id := &mail.Identity{Name: "a"}
-	for range 3 {
-		v, err := p.Message(id, 0, nil)
-		if err != nil {
-			t.Fatal(err)
+	octets := config.Policy{Name: "p", Limits: config.PolicyLimits{Bytes: config.SizeRate{Size: 1000, Per: time.Hour}}}
+	for _, limit := range []config.Policy{hourly(1), octets} {
+		p := newPolicy(t, nil, limit)
+		for range 3 {
+			v, err := p.Message(&mail.Identity{Name: "a"}, 1000, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.Undo()
 		}
-		v.Undo()
-	}
-	if got := send(p, "a", 3, 0); got != 1 {
-		t.Errorf("%d passed, want 1", got)
+		if got := send(p, "a", 3, 1000); got != 1 {
+			t.Errorf("%d passed, want 1", got)
+		}
 	}
 }
 

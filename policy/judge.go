@@ -191,9 +191,9 @@ func (r *rule) exhausted(s shortage) error {
 	case s.full:
 		return mail.Errorf(450, mail.EnhancedCode{4, 7, 1}, "%s: too many senders with limits, try again later", r.title())
 	case s.messages >= s.bytes:
-		limit, d = fmt.Sprintf("%.0f messages in %s", r.messages.most, r.messages.per), s.messages
+		limit, d = r.messages.text+" for messages", s.messages
 	default:
-		limit, d = fmt.Sprintf("%.0f octets in %s", r.bytes.most, r.bytes.per), s.bytes
+		limit, d = r.bytes.text+" for bytes", s.bytes
 	}
 	return mail.Errorf(450, mail.EnhancedCode{4, 7, 1}, "%s: limit of %s reached, try again in %s", r.title(), limit, wait(d))
 }
