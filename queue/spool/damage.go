@@ -20,7 +20,7 @@ type damages struct {
 
 // What an operator can do about a message.
 const (
-	remedyRestart = "the next start of the relay makes the engine anew with what can be read; messages listed here are dead or gone then"
+	remedyRenewal = "the relay makes the engine anew with what can be read when it starts, or meets this; messages listed here are dead or gone then"
 	remedyTable   = "messages that nothing else names may be missing; what can be read goes on"
 	remedyRecord  = "it can't be delivered: ask its sender to send it again"
 	remedyAside   = "its sender has to send it again; `postrider queue delete` of its id drops what is left of it"
@@ -62,15 +62,14 @@ func (s *Spool) report(d queue.Damage) error {
 }
 
 // setAside moves the records of a message that can't be decoded out of the way,
-// if cause says so, and returns cause. A message whose table can't be read
-// stays where it is: it may be readable again, and what can't be read can't be
-// moved.
+// if cause says so, and returns cause. What lies in a table that can't be read can't
+// be moved: the engine is made anew without it.
 func (s *Spool) setAside(g *generation, id mail.ID, cause error) error {
 	if !errors.Is(cause, queue.ErrDamaged) {
 		return cause
 	}
 	d := queue.Damage{Message: id, Where: "records", What: firstLine(cause), Remedy: remedyRecord}
-	if errors.Is(cause, errValue) || errors.Is(cause, errKey) {
+	if undecodable(cause) {
 		s.live.lock(^stripeSet(0))
 		moved, err := s.moveAside(g, id)
 		s.live.unlock(^stripeSet(0))
@@ -81,6 +80,8 @@ func (s *Spool) setAside(g *generation, id mail.ID, cause error) error {
 			return cause // another call was faster
 		}
 		d.MovedTo = fmt.Sprintf("table %02x", tableDamaged)
+	} else {
+		s.rot(g, cause)
 	}
 	_ = s.damaged(d)
 	return cause

@@ -35,6 +35,9 @@ func isDamage(err error) bool {
 	return pebble.IsCorruptionError(err) || errors.Is(err, queue.ErrDamaged)
 }
 
+// undecodable reports whether err says that something was read which makes no sense.
+func undecodable(err error) bool { return errors.Is(err, errValue) || errors.Is(err, errKey) }
+
 // isNoSpace reports whether err says that nothing more can be written: the disk
 // is full, a quota is reached, or the file system is read-only.
 func isNoSpace(err error) bool {

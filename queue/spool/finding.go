@@ -44,7 +44,7 @@ func (v *verifier) tell(d queue.Damage) {
 // lost reports a stretch of a table that can't be read: the file, and the messages
 // that other tables name in it.
 func (v *verifier) lost(table byte, gap stretch) {
-	d := queue.Damage{Where: tableNames[table], What: firstLine(gap.err), Remedy: remedyRestart}
+	d := queue.Damage{Where: tableNames[table], What: firstLine(gap.err), Remedy: remedyRenewal}
 	if info := pebble.ExtractDataCorruptionInfo(gap.err); info != nil {
 		d.Where = info.Path
 	}

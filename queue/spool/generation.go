@@ -54,11 +54,7 @@ func (s *Spool) tryGeneration() (*generation, error) {
 		}
 	})
 	log := newEngineLog(s.log, f)
-	log.compactions.damaged = func(err error) {
-		if g.started.Load() {
-			s.rot(g, err)
-		}
-	}
+	log.compactions.damaged = func(err error) { s.rot(g, err) }
 	db, err := s.openEngine(f, log)
 	if failed := f.failure(); failed != nil {
 		if err == nil {
@@ -116,7 +112,7 @@ func (s *Spool) count(g *generation, state error) (map[counter]counts, error) {
 	switch {
 	case err == nil && state == nil:
 		return by, s.prune(g, nothing)
-	case err != nil && !isDamage(err) && !errors.Is(err, errValue) && !errors.Is(err, errKey):
+	case err != nil && !isDamage(err) && !undecodable(err):
 		return nil, wrap("reading the counters", err)
 	}
 	s.log.Warn("making the schedule and the counters anew from what is stored", "event", "queue_rebuild")
@@ -309,7 +305,7 @@ func (s *Spool) takeBack(g *generation) error {
 		switch {
 		case err == nil || errors.Is(err, queue.ErrNotFound):
 		case isDamage(err): // what can't be read is not delivered either
-			_ = s.damaged(queue.Damage{Message: id, Where: "records", What: firstLine(err), Remedy: remedyRestart})
+			_ = s.damaged(queue.Damage{Message: id, Where: "records", What: firstLine(err), Remedy: remedyRenewal})
 		default:
 			return err
 		}

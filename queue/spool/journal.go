@@ -115,7 +115,7 @@ func (s *Spool) redo(g *generation) error {
 		case err == nil || errors.Is(err, queue.ErrNotFound):
 		case isDamage(err):
 			r.file = 0
-			_ = s.damaged(queue.Damage{Message: r.key.Message, Where: "records", What: firstLine(err), Remedy: remedyRestart})
+			_ = s.damaged(queue.Damage{Message: r.key.Message, Where: "records", What: firstLine(err), Remedy: remedyRenewal})
 		default:
 			return wrap("repeating unsynced changes", err)
 		}

@@ -216,7 +216,11 @@ func (s *Spool) Messages(ctx context.Context, from mail.ID, limit int) ([]queue.
 		if err != nil {
 			return nil
 		}
-		if m, err := o.message(id, value); err == nil {
+		m, err := o.message(id, value)
+		if pebble.IsCorruptionError(err) {
+			return err
+		}
+		if err == nil {
 			out = append(out, m)
 		}
 		if len(out) == limit {
@@ -224,5 +228,5 @@ func (s *Spool) Messages(ctx context.Context, from mail.ID, limit int) ([]queue.
 		}
 		return ctx.Err()
 	})
-	return out, wrap("listing messages", errors.Join(err, o.close()))
+	return out, wrap("listing messages", s.noteRot(g, errors.Join(err, o.close())))
 }

@@ -50,16 +50,16 @@ func (s *Spool) examine(g *generation) error {
 
 // rot has the engine made anew by the next generation, once.
 func (s *Spool) rot(g *generation, err error) {
-	if s.renewed.Load() || s.renewNext.Swap(true) {
+	if !g.started.Load() || s.renewed.Load() || s.renewNext.Swap(true) {
 		return
 	}
 	s.log.Error("a table of the queue is damaged; it is made anew without it", "event", "queue_damaged", "err", firstLine(err))
 	g.fence.close(err)
 }
 
-// unreadableSchedule takes an error of reading the schedule or the index of states,
-// and returns it.
-func (s *Spool) unreadableSchedule(g *generation, err error) error {
+// noteRot takes an error of reading a table, and returns it. Damage in a block that
+// nothing is written to any more is not met by anybody else.
+func (s *Spool) noteRot(g *generation, err error) error {
 	if isDamage(err) {
 		s.rot(g, err)
 	}

@@ -1,12 +1,21 @@
 package spool
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/postrider/postrider/internal/mail"
+	"github.com/postrider/postrider/queue"
+	"github.com/postrider/postrider/queue/storetest"
 )
 
 // TestRenewalInterrupted: a disk that fails while a new engine takes the place of the
@@ -67,5 +76,87 @@ func TestRenewalFailsInTheEnd(t *testing.T) {
 	s := mustOpen(t, fs, "spool")
 	if n := s.Totals().Messages; n < int64(len(all))-200 {
 		t.Errorf("%d of %d messages are left", n, len(all))
+	}
+}
+
+// settled returns a file system with a stopped spool of messages that wait for the
+// operator, all in one table that nothing is written to any more.
+func settled(t *testing.T) (*vfs.MemFS, []*storetest.Message) {
+	t.Helper()
+	fs, r := vfs.NewMem(), rand.New(rand.NewPCG(4, 4))
+	var all []*storetest.Message
+	for range 2 { // what is but flushed is not packed, and damage in large blocks takes long
+		s := mustOpen(t, fs, "spool")
+		for range 40 {
+			m := storetest.NewMessage(r, storetest.Start.Add(time.Duration(len(all))*time.Second), 2000, storetest.Destination(1))
+			m.Deliveries[0].State = queue.Held
+			m.Envelope.MessageID = strings.Repeat("x", 800) // so that a block holds few of them
+			m.Create(t, s)
+			all = append(all, m)
+		}
+		if err := s.current.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fs, all
+}
+
+// TestDamageMetAtWork: no start reads all records, and no compaction comes to a table
+// that has settled. Whoever reads it there has the engine made anew, while the relay
+// runs, and what is lost is reported.
+func TestDamageMetAtWork(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		meet   func(ctx context.Context, s *Spool, id mail.ID) error
+	}{
+		{"listing", func(ctx context.Context, s *Spool, from mail.ID) error {
+			_, err := s.Messages(ctx, from, 1000)
+			return err
+		}},
+		{"reading one", func(ctx context.Context, s *Spool, id mail.ID) error {
+			_, err := s.Envelope(ctx, id)
+			return err
+		}},
+		{"counting", func(ctx context.Context, s *Spool, _ mail.ID) error {
+			return s.Survey(ctx, func(queue.Destination, queue.State, mail.ID) {})
+		}},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			fs, all := settled(t)
+			flip(t, fs, "spool/db/"+lastOf(t, fs, ".sst"), 0.5)
+			recovered := newListener("queue_disk_recovered")
+			s, err := Open("spool", Options{FS: fs, Logger: slog.New(recovered), Memory: minMemory})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			for _, m := range all {
+				if err = c.meet(t.Context(), s, m.Envelope.ID); err != nil {
+					break
+				}
+			}
+			if !errors.Is(err, queue.ErrDamaged) {
+				t.Fatalf("the damage is not met: %v", err)
+			}
+			awaitRecovery(t, s, recovered)
+			left, err := s.Messages(t.Context(), mail.ID{}, 1000)
+			if err != nil || len(left) < len(all)-30 || len(left) == len(all) {
+				t.Errorf("%d of %d messages are left (%v)", len(left), len(all), err)
+			}
+			reported := map[mail.ID]bool{}
+			for _, d := range s.Damaged() {
+				reported[d.Message] = true
+			}
+			for _, m := range all {
+				if len(left) > 0 && left[0].ID == m.Envelope.ID {
+					left = left[1:]
+				} else if !reported[m.Envelope.ID] {
+					t.Errorf("%s is lost, and not reported", m.Envelope.ID)
+				}
+			}
+		})
 	}
 }

@@ -54,7 +54,7 @@ func (s *Spool) someLanes(ctx context.Context, from []byte) (lanes []firstDue, n
 		return nil, nil, err
 	}
 	lanes, next, err = readLanes(g.db, from)
-	return lanes, next, s.unreadableSchedule(g, err)
+	return lanes, next, s.noteRot(g, err)
 }
 
 func readLanes(r pebble.Reader, from []byte) (lanes []firstDue, next []byte, err error) {
@@ -113,7 +113,7 @@ func (s *Spool) Due(ctx context.Context, lane queue.Lane, after queue.Place, unt
 		}
 		return ctx.Err()
 	})
-	return places, wrap("reading the schedule", s.unreadableSchedule(g, err))
+	return places, wrap("reading the schedule", s.noteRot(g, err))
 }
 
 // InState returns keys of deliveries that are Held, Captured or Dead, after the
@@ -143,5 +143,5 @@ func (s *Spool) InState(ctx context.Context, state queue.State, after queue.Deli
 		}
 		return ctx.Err()
 	})
-	return keys, wrap("reading deliveries that are "+state.String(), s.unreadableSchedule(g, err))
+	return keys, wrap("reading deliveries that are "+state.String(), s.noteRot(g, err))
 }

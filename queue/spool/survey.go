@@ -27,7 +27,7 @@ func (s *Spool) Survey(ctx context.Context, fn func(to queue.Destination, state 
 	if err == nil {
 		err = surveyStates(s.going(ctx, g), snapshot, fn)
 	}
-	return wrap("counting what waits", err)
+	return wrap("counting what waits", s.noteRot(g, err))
 }
 
 // surveySchedule parses a lane once, not at each of its keys.
@@ -61,7 +61,11 @@ func surveyStates(going func() error, r pebble.Reader, fn func(queue.Destination
 			if err != nil {
 				return going()
 			}
-			if one, err := d.delivery(k); err == nil {
+			one, err := d.delivery(k)
+			if pebble.IsCorruptionError(err) {
+				return err
+			}
+			if err == nil {
 				fn(one.Destination, state, k.Message)
 			}
 			return going()
