@@ -99,7 +99,7 @@ func (p *Policy) Sender(id *mail.Identity, from mail.Path, size int64) error {
 
 // Recipient refuses what the rule denies (550 5.7.1), then what is too many for
 // one transaction (452 4.5.3).
-func (p *Policy) Recipient(id *mail.Identity, _ mail.Path, rcpt mail.Address, accepted int) error {
+func (p *Policy) Recipient(id *mail.Identity, rcpt mail.Address, accepted int) error {
 	r := p.find(id)
 	if coveredBy(r.deny, rcpt) {
 		return mail.Errorf(550, mail.EnhancedCode{5, 7, 1}, "%s: recipient <%s> is denied; denied: %s", r.title(), shown(rcpt), listed(r.deny))

@@ -157,7 +157,7 @@ func TestRecipients(t *testing.T) {
 			`550 5.7.1 policy "staging": recipient <postmaster> is not allowed; allowed: *@example.com, qa@partner.example`},
 		{"no rule: recipients are free", "shop", "x@example.net", 5000, ""},
 	} {
-		err := p.Recipient(&mail.Identity{Name: row.user}, mail.Path{}, mail.MustParseAddress(row.rcpt), row.accepted)
+		err := p.Recipient(&mail.Identity{Name: row.user}, mail.MustParseAddress(row.rcpt), row.accepted)
 		says(t, row.reason, err, row.want)
 	}
 }
@@ -312,7 +312,7 @@ func BenchmarkJudge(b *testing.B) {
 		if err := p.Sender(id, from, size); err != nil {
 			b.Fatal(err)
 		}
-		if err := p.Recipient(id, from, rcpt, 0); err != nil {
+		if err := p.Recipient(id, rcpt, 0); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := p.Message(id, size, author); err != nil {

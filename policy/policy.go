@@ -23,7 +23,7 @@ type Judge interface {
 
 	// Recipient answers RCPT: may id send to rcpt, with accepted recipients
 	// already in the transaction?
-	Recipient(id *mail.Identity, from mail.Path, rcpt mail.Address, accepted int) error
+	Recipient(id *mail.Identity, rcpt mail.Address, accepted int) error
 
 	// Plan tells beforehand what Message will say of a message it lets through:
 	// the header goes into the queue before the message has an end, so what

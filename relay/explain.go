@@ -147,7 +147,7 @@ func verdict(p policy.Judge, e *mail.Envelope, rcpt mail.Address) error {
 	if err := p.Sender(&e.Identity, e.From, 0); err != nil {
 		return err
 	}
-	return p.Recipient(&e.Identity, e.From, rcpt, 0)
+	return p.Recipient(&e.Identity, rcpt, 0)
 }
 
 // rewrites tells what a policy would change.

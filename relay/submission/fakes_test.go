@@ -197,7 +197,7 @@ func (j *fakeJudge) Sender(_ *mail.Identity, from mail.Path, _ int64) error {
 	return nil
 }
 
-func (j *fakeJudge) Recipient(_ *mail.Identity, _ mail.Path, rcpt mail.Address, _ int) error {
+func (j *fakeJudge) Recipient(_ *mail.Identity, rcpt mail.Address, _ int) error {
 	if rcpt.Local == "denied" {
 		return errDenied
 	}

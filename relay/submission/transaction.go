@@ -165,7 +165,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) (err error) {
 			"Too many recipients: at most %d in one message; send the others in another", n), rcpt.Address))
 	}
 	if s.tx.judge != nil {
-		if err := s.tx.judge.Recipient(s.identity, e.From, rcpt.Address, len(e.Recipients)); err != nil {
+		if err := s.tx.judge.Recipient(s.identity, rcpt.Address, len(e.Recipients)); err != nil {
 			return engineError(s.refuseRcpt(err, rcpt.Address))
 		}
 	}
