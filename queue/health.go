@@ -52,6 +52,7 @@ type trouble struct {
 	reply  mail.Reply
 	host   string
 	reason string
+	by     DeliveryKey // whose attempt
 }
 
 func (t trouble) status() Status {
@@ -89,6 +90,9 @@ type health struct {
 	since      time.Time // since when it has not been Up
 	last, next time.Time
 	trouble    trouble
+	// sole says that trouble is one delivery's word alone. Another may be tried at
+	// once, since what is wrong may be about the message.
+	sole bool
 }
 
 // allowed returns how many attempts may run at once; bound is the configured most.
@@ -104,7 +108,7 @@ func (h *health) allowed(bound int) int {
 func (h *health) works(took bool, bound int) (news bool) {
 	news = h.status != Up
 	if news {
-		h.status, h.faults, h.trouble = Up, 0, trouble{}
+		h.status, h.faults, h.trouble, h.sole = Up, 0, trouble{}, false
 		h.since, h.next = time.Time{}, time.Time{}
 	}
 	if !took {
@@ -123,22 +127,30 @@ func (h *health) works(took bool, bound int) (news bool) {
 // that changed the status.
 func (h *health) suffers(t trouble, began, now time.Time, plan *retryPlan) (news bool) {
 	status := t.status()
-	if status == h.status && !began.After(h.last) {
+	second := h.sole && t.by != h.trouble.by
+	if status == h.status && !began.After(h.last) && !second {
 		return false
 	}
-	if h.status == Up {
+	first := h.status == Up
+	if first {
 		h.since = now
 	}
+	if !h.sole {
+		h.faults++
+	}
+	h.sole = status != Throttling && (first || h.sole && !second)
 	news = status != h.status
 	h.status, h.trouble, h.last, h.shrunk = status, t, now, true
-	h.faults++
 	if status == Throttling {
 		h.limit = max(1, h.limit/2)
 		h.next = now.Add(min(firstPause<<min(h.faults-1, 20), plan.interval(1)))
 		return news
 	}
 	h.limit = firstLimit
-	h.next = now.Add(plan.wait(h.faults))
+	h.next = now
+	if !h.sole {
+		h.next = now.Add(plan.wait(h.faults))
+	}
 	return news
 }
 

@@ -7,6 +7,7 @@ type observed struct {
 	status Status
 	next   time.Time // when it is tried again, if it is not Up
 	news   bool      // status is another than before
+	sole   bool      // see health
 	// refused and taken say that the sender is, and was not before; aside is
 	// until when its mail stands aside.
 	refused, taken bool
@@ -44,7 +45,7 @@ func (s *scheduler) observe(h *hop, t trouble, sender string, took bool, began t
 		s.wakeRefused(h)
 	}
 	s.arm(h)
-	o.status, o.next = h.health.status, h.health.next
+	o.status, o.next, o.sole = h.health.status, h.health.next, h.health.sole
 	return o
 }
 

@@ -71,7 +71,7 @@ func (q *Queue) attempt(j job) {
 			q.giveBack(a)
 			return
 		}
-		pause, aside := q.observe(j.lane.hop, a.Envelope.From.String(), &out, began)
+		pause, aside := q.observe(j.lane.hop, a, &out, began)
 		v := q.judge(a, &out, pause, aside)
 		if !q.settle(v) || len(v.again) == 0 {
 			return
@@ -123,8 +123,9 @@ func deferAll(n int, reason string) Outcome {
 // observe tells the schedule how the destination did, and the log if that is
 // news. It returns when the destination is tried next if that, and not the
 // delivery's own clock, decides about its next attempt, and whether the sender's
-// mail stands aside.
-func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (pause time.Time, aside bool) {
+// mail stands aside. A delivery that alone says something of the destination waits by
+// its own clock.
+func (q *Queue) observe(h *hop, a *attempting, out *Outcome, began time.Time) (pause time.Time, aside bool) {
 	if q.ctx.Err() != nil {
 		return time.Time{}, false // what a stopped attempt says is not the next hop's fault
 	}
@@ -132,7 +133,8 @@ func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (p
 	for i := range out.Results {
 		tried = tried || out.Results[i].Verdict != Reroute && !q.interrupted(out.Results[i].Verdict)
 	}
-	t := trouble{fault: out.Fault, reply: out.FaultReply, host: out.Event.Host, reason: out.FaultReason}
+	sender := a.Envelope.From.String()
+	t := trouble{fault: out.Fault, reply: out.FaultReply, host: out.Event.Host, reason: out.FaultReason, by: a.Delivery.DeliveryKey}
 	if t.fault == NoFault && !tried {
 		return time.Time{}, false
 	}
@@ -148,7 +150,7 @@ func (q *Queue) observe(h *hop, sender string, out *Outcome, began time.Time) (p
 		q.log.Info("sender accepted by the smarthost again", "route", h.Route, "sender", plainPath(sender))
 	}
 	pause = o.aside
-	if t.fault == Unreachable || o.status == Suspended {
+	if (t.fault == Unreachable || o.status == Suspended) && !o.sole {
 		pause = later(o.next, pause)
 	}
 	return pause, !o.aside.IsZero()
