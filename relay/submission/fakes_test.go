@@ -110,11 +110,10 @@ func (in *fakeIncoming) Discard() {
 
 // fakeAuth knows one user, alice, whose password is "secret".
 type fakeAuth struct {
-	peer    error
-	groups  []string // of whoever is renewed
-	renew   error
-	patient bool                          // failures are the back end's fault, and cost no time
-	client  atomic.Pointer[policy.Client] // the last that was asked about
+	peer   error
+	groups []string // of whoever is renewed
+	renew  error
+	client atomic.Pointer[policy.Client] // the last that was asked about
 }
 
 var errWrongPassword = mail.Errorf(535, mail.EnhancedCode{5, 7, 8}, "Authentication credentials invalid")
@@ -135,7 +134,7 @@ func (a *fakeAuth) Start(_ context.Context, _ *policy.Client, mechanism string, 
 		case strings.HasPrefix(user, "alice") && password == "secret":
 			done(policy.Login{Identity: mail.Identity{Name: user, Mechanism: mechanism}})
 			return nil
-		case user == "down", a.patient:
+		case user == "down":
 			return mail.Errorf(454, mail.EnhancedCode{4, 7, 0}, "Temporary authentication failure")
 		}
 		return errWrongPassword
