@@ -299,6 +299,7 @@ func TestHostsThatLackExtensions(t *testing.T) {
 	}{
 		{"8-bit to a host that takes it", eight, nil, []string{"8BITMIME"}, "", " BODY=8BITMIME"},
 		{"8-bit to a host that doesn't", eight, nil, nil, "", ""},
+		{"8-bit to a host that says so with SMTPUTF8", eight, nil, []string{"SMTPUTF8"}, "", ""},
 		{"signed", signed, nil, nil, "5.6.3", ""},
 		{"declared 8-bit and isn't", hello, func(e *relay.Envelope) { e.Body = relay.Body8BitMIME }, nil, "", ""},
 		{"binary to a host that takes it", eight, func(e *relay.Envelope) { e.Body = relay.BodyBinaryMIME }, []string{"BINARYMIME", "CHUNKING"}, "", " BODY=BINARYMIME"},
@@ -374,6 +375,11 @@ func TestUTF8RecipientsAlone(t *testing.T) {
 	ours(t, o, "mx.example.net")
 	if m := p.Await(t, 1)[0]; len(m.To) != 1 || m.To[0] != "2@example.net" {
 		t.Errorf("sent to %v", m.To)
+	}
+	a = message(hello, "jürgen@example.net")
+	a.Envelope.SMTPUTF8 = true
+	if o := send(t, mx(hop("mx.example.net", p.Addr())), a); o.Results[0].Verdict != queue.Bounce || p.Steps(smtptest.Mail) != 1 {
+		t.Errorf("outcome where nobody is left: %+v", o)
 	}
 }
 

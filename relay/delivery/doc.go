@@ -9,11 +9,11 @@
 // remembers at whom a host hung up. requiretls.go is about mail that insists on TLS.
 //
 // What always holds: a reply is bounded in lines, octets and time, every write in
-// time, and so is a transaction as a whole; unknown is temporary; a host that answers more than it is asked is not
-// believed; content reaches a next hop octet for octet or not at all, unless
-// RFC 6152 makes it change its encoding; a password leaves only under TLS, unless
-// the route says otherwise; a host that may have taken the message without saying
-// so is named in the outcome. A crash in the middle of an attempt leaves nothing
-// behind here: the queue tries again. Close ends the idle connections with QUIT and
-// stops the one timer there is; attempts in progress end by their context.
+// time, and so is a transaction as a whole; unknown is temporary; a host that answers
+// more than it is asked is not believed; content reaches a next hop octet for octet or
+// not at all, unless RFC 6152 or RFC 3030 makes it change its encoding; a password leaves
+// only under TLS, unless the route says otherwise; a host that may have taken the message
+// without saying so is named in the outcome. A crash in the middle of an attempt leaves
+// nothing behind here: the queue tries again. Close ends the idle connections with QUIT
+// and stops the one timer there is; attempts in progress end by their context.
 package delivery

@@ -1,7 +1,10 @@
 package delivery
 
 import (
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/postrider/postrider/internal/smtptest"
 	"github.com/postrider/postrider/queue"
@@ -25,9 +28,26 @@ func TestBrokenTLSIsRemembered(t *testing.T) {
 			t.Errorf("%d sessions, want %d", n, sessions)
 		}
 	}
-	c.plaintext.forget()
+	c.Reload(settings(r))
 	c.Deliver(t.Context(), r.towards(message(hello, "1@example.net")))
 	if n := len(broken.Sessions()); n != 5 {
 		t.Errorf("%d sessions after a reload, want 5: TLS is to be tried again", n)
 	}
+}
+
+// TestBrokenTLSIsForgotten after a while: the host may have been mended.
+func TestBrokenTLSIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p plaintext
+		broken := endpoint{"mx.example.net", 25}
+		p.add(broken, errors.New("no common cipher"))
+		time.Sleep(10 * time.Minute)
+		if p.why(broken) == nil {
+			t.Error("TLS is tried again within ten minutes")
+		}
+		time.Sleep(time.Second)
+		if err := p.why(broken); err != nil {
+			t.Errorf("after ten minutes: %v", err)
+		}
+	})
 }
