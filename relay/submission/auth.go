@@ -44,20 +44,10 @@ func (s *session) mechanisms() []string {
 func (s *session) authCommand(arg string) string {
 	mechanism, initial, _ := strings.Cut(arg, " ")
 	mechanism = strings.ToUpper(mechanism)
-	if r, ok := s.authRefusal(mechanism); ok {
-		s.refuse(r)
-		return ""
+	if !validMechanism(mechanism) {
+		mechanism = "" // it may be a password, and is not for the log
 	}
-	if !validMechanism(mechanism) || strings.ContainsRune(initial, ' ') {
-		s.refuse(replyAuthSyntax)
-		return ""
-	}
-	if initial != "" && !isBase64(initial) {
-		s.refuse(replyBase64)
-		return ""
-	}
-	if !slices.Contains(s.mechanisms(), mechanism) {
-		r := s.notOffered(mechanism)
+	if r, ok := s.authRefusal(mechanism, initial); ok {
 		s.auth(mail.Identity{Mechanism: mechanism}, r, nil)
 		s.refuse(r)
 		return ""
@@ -70,8 +60,8 @@ func (s *session) authCommand(arg string) string {
 	return "AUTH " + mechanism + " " + initial + "\r\n"
 }
 
-// authRefusal returns why no AUTH at all is possible now.
-func (s *session) authRefusal(mechanism string) (mail.Reply, bool) {
+// authRefusal returns why an AUTH command begins no exchange.
+func (s *session) authRefusal(mechanism, initial string) (mail.Reply, bool) {
 	switch {
 	case s.helo == "":
 		return replyHelloFirst, true
@@ -81,8 +71,12 @@ func (s *session) authRefusal(mechanism string) (mail.Reply, bool) {
 		return replyNested, true
 	case s.lst.conf.TLS == config.TLSRequired && s.tls == nil:
 		return replyTLSRequired, true
-	case mechanism == "":
+	case mechanism == "", strings.Contains(initial, " "):
 		return replyAuthSyntax, true
+	case initial != "" && !isBase64(initial):
+		return replyBase64, true
+	case !slices.Contains(s.mechanisms(), mechanism):
+		return s.notOffered(mechanism), true
 	}
 	return mail.Reply{}, false
 }
@@ -125,6 +119,7 @@ func (s *session) response(line string) string {
 
 // cancelAuth makes the engine give up the exchange, which r answers.
 func (s *session) cancelAuth(r mail.Reply) string {
+	s.auth(mail.Identity{Name: s.exchange.user, Mechanism: s.exchange.mechanism}, r, nil)
 	s.exchange = nil
 	s.out.answers = append(s.out.answers[:0], answer{text: string(appendReply(nil, r)), always: true})
 	s.wasted(wasteError)

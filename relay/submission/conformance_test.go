@@ -12,6 +12,7 @@ import (
 var stages = map[string][]string{
 	"greeted":  {},
 	"hello":    {"EHLO client.example"},
+	"auth":     {"EHLO client.example", "AUTH LOGIN"},
 	"login":    {"EHLO client.example", "AUTH PLAIN " + alicePlain},
 	"mail":     {"EHLO client.example", "AUTH PLAIN " + alicePlain, "MAIL FROM:<a@example.com>"},
 	"utf8":     {"EHLO client.example", "AUTH PLAIN " + alicePlain, "MAIL FROM:<a@example.com> SMTPUTF8"},

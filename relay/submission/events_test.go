@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
 )
 
@@ -26,6 +27,11 @@ func TestWhatADeviceCantDo(t *testing.T) {
 		{"a browser", "hello", "GET / HTTP/1.1", mail.EventRejected, 421},
 		{"a chunk without its size", "rcpt", "BDAT LAST", mail.EventRejected, 501},
 		{"a mechanism nobody has", "hello", "AUTH NTLM", mail.EventAuth, 504},
+		{"a password that is not base64", "hello", "AUTH PLAIN secret!", mail.EventAuth, 501},
+		{"the same in the middle", "auth", "secret!", mail.EventAuth, 501},
+		{"a line too long for AUTH", "auth", strings.Repeat("A", maxAuthLine+4), mail.EventAuth, 500},
+		{"a login given up", "auth", "*", mail.EventAuth, 501},
+		{"a second login", "login", "AUTH PLAIN", mail.EventAuth, 503},
 	} {
 		b := start(t, nil)
 		c := b.dial(t)
@@ -39,6 +45,20 @@ func TestWhatADeviceCantDo(t *testing.T) {
 		if len(events) != 1 || events[0].Reply.Code != row.code || events[0].Host != "client.example" || !events[0].Address.IsValid() {
 			t.Errorf("%s: recorded %+v", row.why, events)
 		}
+	}
+}
+
+// TestLoginInClear: a client that does not encrypt first is seen in the log, and what
+// it sent is not.
+func TestLoginInClear(t *testing.T) {
+	b := start(t, func(o *Options, _ *bench) { o.Listeners[0].TLS = config.TLSRequired })
+	c := b.dial(t)
+	c.do("EHLO client.example", "250-")
+	c.do("AUTH PLAIN "+alicePlain, "530 5.7.0 ")
+	c.do("AUTH "+alicePlain, "530 5.7.0 ")
+	events := b.events.of(mail.EventAuth)
+	if len(events) != 2 || events[0].Reply.Code != 530 || events[0].Mechanism != "PLAIN" || events[1].Mechanism != "" {
+		t.Errorf("recorded %+v", events)
 	}
 }
 
