@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail"
@@ -33,7 +34,7 @@ func testTable(t testing.TB) *Table {
 		{Name: "bounces", Smarthosts: provider, Match: config.RouteMatch{Sender: config.StringList{"<>"}}},
 		{Name: "side", Match: config.RouteMatch{Listener: config.StringList{"sidecar"}}},
 		{Name: "literal", Match: config.RouteMatch{RecipientDomain: config.StringList{"[192.0.2.1]", "bücher.example"}}},
-	}, config.Delivery{TLS: config.RouteTLSVerify, DestinationConcurrency: 7})
+	}, config.Delivery{TLS: config.RouteTLSVerify, DestinationConcurrency: 7, DestinationMessages: config.Rate{Count: 9, Per: time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestExplainSaysWhyRoutesDoNotMatch(t *testing.T) {
 func TestBuiltInRoute(t *testing.T) {
 	table := testTable(t)
 	r, ok := table.Route(config.BuiltInRoute)
-	if !ok || r.Smarthost || r.TLS != config.RouteTLSVerify || r.Concurrency != 7 {
+	if !ok || r.Smarthost || r.TLS != config.RouteTLSVerify || r.Concurrency != 7 || r.DestinationMessages.Count != 9 {
 		t.Errorf("the built-in route is %+v, %t", r, ok)
 	}
 	if _, ok := table.Route("nosuch"); ok {

@@ -109,6 +109,10 @@ func (k *checker) completeRoute(path string, r *Route) {
 	if r.Concurrency == 0 {
 		r.Concurrency = k.config.Delivery.DestinationConcurrency
 	}
+	// All mail of a smarthost route has one destination: its rate is given already.
+	if r.DestinationMessages.IsZero() && (len(r.Smarthosts) == 0 || r.Messages.IsZero()) {
+		r.DestinationMessages = k.config.Delivery.DestinationMessages
+	}
 }
 
 // maxSecret bounds a secret's file, in octets; OAuth tokens are the longest.

@@ -86,6 +86,7 @@ type Delivery struct {
 	TLS                      RouteTLS      `yaml:"tls"`                     // of MX delivery
 	Concurrency              int           `yaml:"concurrency"`             // attempts at once, in all
 	DestinationConcurrency   int           `yaml:"destination_concurrency"` // to one destination
+	DestinationMessages      Rate          `yaml:"destination_messages"`    // to each destination
 	RecipientsPerTransaction int           `yaml:"recipients_per_transaction"`
 	ConnectTimeout           time.Duration `yaml:"connect_timeout"`
 	IdleTimeout              time.Duration `yaml:"idle_timeout"` // of a kept connection

@@ -114,6 +114,7 @@ func TestPrintRoundTrip(t *testing.T) {
 		{"smarthosts with weights", []string{`POSTRIDER_ROUTES__0__SMARTHOSTS=[{url: "smtp://a", weight: 0}, {url: "smtp://[::1]:2525", priority: 0}, "smtp://c"]`}},
 		{"groups and certificates", []string{`POSTRIDER_AUTH__GROUPS={b: [x, y], a: ["true"]}`, `POSTRIDER_AUTH__CERTIFICATES=[{subject: "a: b #c", identity: "null"}]`}},
 		{"odd numbers", []string{"POSTRIDER_RETRY__INTERVALS=90s,36h,1.5s", "POSTRIDER_QUEUE__MAX_BYTES=26214401", "POSTRIDER_DELIVERY__IPV6=false", "POSTRIDER_DELIVERY__PORT=2525"}},
+		{"rates", []string{"POSTRIDER_DELIVERY__DESTINATION_MESSAGES=50/10m", "POSTRIDER_ROUTES__0__DESTINATION_MESSAGES=7/day"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			before := loadExample(t, dir, tc.environ...)

@@ -26,6 +26,9 @@ type Route struct {
 	InsecureAuth bool        `yaml:"allow_insecure_auth"`
 	Concurrency  int         `yaml:"concurrency"` // connections at once; default delivery.destination_concurrency
 	Messages     Rate        `yaml:"messages"`    // pace of the route, such as 30/minute
+	// DestinationMessages is the pace of each destination; default
+	// delivery.destination_messages.
+	DestinationMessages Rate `yaml:"destination_messages"`
 }
 
 // RouteMatch holds the conditions of a route; all that are given must hold.

@@ -104,7 +104,7 @@ func (t *attempt) paced(ctx context.Context) bool {
 	if t.probe {
 		return true
 	}
-	if t.wait = t.courier.paces.wait(ctx, t.a.Delivery.Destination, t.route.Messages); t.wait > 0 {
+	if t.wait = t.courier.paces.wait(ctx, t.a.Delivery.Destination, t.route.Messages, t.route.DestinationMessages); t.wait > 0 {
 		return false
 	}
 	if ctx.Err() != nil {
