@@ -44,6 +44,13 @@ func alwaysUnreachable(_ context.Context, a *Attempt) Outcome { return unreachab
 func alwaysTaken(_ context.Context, a *Attempt) Outcome       { return all(a, taken) }
 func suspendedForever(_ context.Context, a *Attempt) Outcome  { return routeFault(a) }
 
+func alwaysThrottled(_ context.Context, a *Attempt) Outcome {
+	busy := mail.Reply{Code: 421, Enhanced: mail.EnhancedCode{4, 7, 0}, Text: "too many connections"}
+	out := all(a, Result{Verdict: Defer, Reply: busy, Host: "mx.example"})
+	out.Fault, out.FaultReply = Throttled, busy
+	return out
+}
+
 func routeFault(a *Attempt) Outcome {
 	out := all(a, Result{Verdict: Defer, Reply: mail.Reply{Code: 535, Text: "bad credentials"}, Host: "smart.example"})
 	out.Fault, out.FaultReply = RouteFault, mail.Reply{Code: 535, Text: "bad credentials"}
@@ -98,25 +105,36 @@ func TestExpiresAndWarns(t *testing.T) {
 	}
 }
 
-// Whatever waits for a destination that is down expires in time, though hardly
-// any of it has ever been attempted.
+// Whatever waits for a destination in trouble expires in time, though hardly any of
+// it is attempted.
 func TestBacklogOfADeadDestinationExpires(t *testing.T) {
-	var got reports
-	inBubble(t, got.deliver(alwaysUnreachable), func(r *rig) {
-		for range 600 {
-			r.send("a@x.example", "b@y.example")
-		}
-		time.Sleep(plan.Lifetime + 10*time.Minute)
-		if r.store.count() != 0 || got.with("Action: failed") != 600 {
-			t.Errorf("%d left, %d reports", r.store.count(), got.with("Action: failed"))
-		}
-		if got.with("connection refused") == 0 {
-			t.Error("no report says why")
-		}
-		if got.with("Action: delayed") != 600 {
-			t.Errorf("%d delay reports", got.with("Action: delayed"))
-		}
-	})
+	for _, c := range []struct {
+		reason  string
+		deliver deliverFunc
+		why     string
+	}{
+		{"nobody answers", alwaysUnreachable, "connection refused"},
+		{"it always asks for less", alwaysThrottled, "too many connections"},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			var got reports
+			inBubble(t, got.deliver(c.deliver), func(r *rig) {
+				for range 600 {
+					r.send("a@x.example", "b@y.example")
+				}
+				time.Sleep(plan.Lifetime + 10*time.Minute)
+				if r.store.count() != 0 || got.with("Action: failed") != 600 {
+					t.Errorf("%d left, %d reports", r.store.count(), got.with("Action: failed"))
+				}
+				if got.with(c.why) == 0 {
+					t.Error("no report says why")
+				}
+				if got.with("Action: delayed") != 600 {
+					t.Errorf("%d delay reports", got.with("Action: delayed"))
+				}
+			})
+		})
+	}
 }
 
 func TestSuccessReports(t *testing.T) {

@@ -24,7 +24,7 @@ type Status uint8
 const (
 	Up         Status = iota
 	Throttling        // asks for less
-	Down              // no host could be reached; its mail expires
+	Down              // no host could be reached
 	Suspended         // its route is broken by configuration; expiry waits
 )
 

@@ -149,14 +149,16 @@ func (s *scheduler) suspended(d Destination) bool {
 	return h != nil && h.health.status == Suspended
 }
 
-// down returns the destinations that are Down and were found so after the given
-// time.
+// down returns the destinations that are Down, or that go on asking for less, and were
+// found so after the given time: so little is tried there that its mail would grow old
+// unnoticed. Where one delivery alone says so the others are tried.
 func (s *scheduler) down(after time.Time) map[Destination]trouble {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make(map[Destination]trouble)
 	for name, h := range s.hops {
-		if h.health.status == Down && !h.health.last.Before(after) {
+		stuck := h.health.status == Down && !h.health.sole || h.health.status == Throttling
+		if stuck && !h.health.last.Before(after) {
 			all[name] = h.health.trouble
 		}
 	}

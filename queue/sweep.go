@@ -14,7 +14,7 @@ import (
 const sweepPage = 256
 
 // sweep looks after mail that grows old without being attempted: it warns senders
-// and expires what waits for a destination that is down. Mail that is attempted
+// and expires what waits for a destination that takes nothing. Mail that is attempted
 // is judged at its attempt. Messages come in order of arrival, so a sweep reads
 // only what is old enough.
 func (q *Queue) sweep() {
@@ -95,7 +95,7 @@ func (q *Queue) warnOne(e *mail.Envelope, d *Delivery) *settlement {
 	return s
 }
 
-// sweepExpired gives up what is past its lifetime at destinations that are down.
+// sweepExpired gives up what is past its lifetime at destinations that take nothing.
 // It begins with the oldest message each time.
 func (q *Queue) sweepExpired(down map[Destination]trouble) {
 	expire := func(e *mail.Envelope, d *Delivery) *settlement { return q.expireOne(e, d, down) }
