@@ -36,6 +36,10 @@ type AuthOptions struct {
 	// Passwords is carried from one authenticator to the next over reloads, so
 	// that what was verified stays so. Nil makes a new one.
 	Passwords *Passwords
+	// DecoyKey is what the salts of users who don't exist are made with. It must
+	// stay the same over restarts, and on all replicas: a salt that changes is
+	// nobody's. Nil makes one that is forgotten with the process.
+	DecoyKey []byte
 	// Warn, if not nil, is told what is wrong with the users file without making
 	// it unusable.
 	Warn func(message string)
@@ -46,11 +50,15 @@ type AuthOptions struct {
 // NewAuthenticator returns the authenticator of a configuration. It fails if
 // the users file can't be read.
 func NewAuthenticator(o AuthOptions) (Authenticator, error) {
+	if o.DecoyKey == nil {
+		o.DecoyKey = processKey
+	}
 	if o.Directory == nil && o.Auth.UsersFile != "" {
 		users, err := LoadUsers(o.Auth.UsersFile)
 		if err != nil {
 			return nil, err
 		}
+		users.decoyKey = o.DecoyKey
 		o.Directory = users
 		if o.Warn != nil {
 			for _, w := range users.Warnings() {
@@ -70,6 +78,7 @@ func NewAuthenticator(o AuthOptions) (Authenticator, error) {
 	a := &authenticator{
 		directory: o.Directory,
 		passwords: o.Passwords,
+		decoyKey:  o.DecoyKey,
 		system:    o.System,
 		groups:    make(map[string][]string),
 	}
@@ -93,6 +102,7 @@ func NewAuthenticator(o AuthOptions) (Authenticator, error) {
 type authenticator struct {
 	directory    Directory
 	passwords    *Passwords
+	decoyKey     []byte
 	system       System
 	certificates []config.CertificateIdentity
 	groups       map[string][]string // user to groups, sorted

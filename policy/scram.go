@@ -126,7 +126,7 @@ func (s *scramServer) answer(name string) (scram.StoredCredentials, error) {
 	if d := s.auth.directory.Decoy(name); d.Scram != nil {
 		factors = d.Scram.credentials.KeyFactors
 	}
-	salt := hmacSHA256(processKey, "salt of "+name)
+	salt := hmacSHA256(s.auth.decoyKey, "salt of "+name)
 	factors.Salt = string(salt[:max(8, min(len(factors.Salt), len(salt)))])
 	return scram.StoredCredentials{KeyFactors: factors, StoredKey: randomBytes(32), ServerKey: randomBytes(32)}, nil
 }

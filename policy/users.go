@@ -60,8 +60,8 @@ type Directory interface {
 type Users struct {
 	byName   map[string]*Credentials
 	names    []string // as in the file
-	decoyKey []byte
-	scram    int // users with a SCRAM verifier
+	decoyKey []byte   // processKey until somebody has a better one
+	scram    int      // users with a SCRAM verifier
 	warnings []string
 }
 

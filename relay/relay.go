@@ -89,10 +89,7 @@ func Open(o Options) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	rules, err := newRules(c, r.carried)
-	if err == nil {
-		err = rules.certificate.save()
-	}
+	rules, err := r.firstRules(c)
 	if err != nil {
 		return nil, errors.Join(err, r.spool.Close())
 	}
@@ -100,6 +97,17 @@ func Open(o Options) (*Relay, error) {
 	rules.warn(r.logger)
 	r.build(rules, o.Build)
 	return r, nil
+}
+
+// firstRules are those of the start, which makes the keys that outlive it.
+func (r *Relay) firstRules(c *config.Config) (rules *rules, err error) {
+	if r.carried.decoyKey, err = loadDecoyKey(c.StateDir); err != nil {
+		return nil, err
+	}
+	if rules, err = newRules(c, r.carried); err != nil {
+		return nil, err
+	}
+	return rules, rules.certificate.save()
 }
 
 // build makes the rooms over the spool and joins them.

@@ -21,10 +21,11 @@ type rules struct {
 }
 
 // carried is what lives on from one set of rules to the next: what was counted
-// and what was verified.
+// and what was verified, and what is shown of users who don't exist.
 type carried struct {
 	counters  *policy.Counters
 	passwords *policy.Passwords
+	decoyKey  []byte
 }
 
 // newRules builds all of c, or returns the first thing that is wrong with it.
@@ -38,7 +39,7 @@ func newRules(c *config.Config, carry carried) (*rules, error) {
 		return nil, err
 	}
 	r.authenticator, err = policy.NewAuthenticator(policy.AuthOptions{
-		Auth: c.Auth, Passwords: carry.passwords,
+		Auth: c.Auth, Passwords: carry.passwords, DecoyKey: carry.decoyKey,
 		Warn: func(message string) { r.warnings = append(r.warnings, message) },
 	})
 	if err != nil {
