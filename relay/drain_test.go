@@ -12,7 +12,6 @@ import (
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/smtptest"
-	"github.com/postrider/postrider/queue"
 )
 
 // smarthost is the value of routes that sends everything to p.
@@ -56,9 +55,7 @@ func TestDrainGoesOnWithAttempts(t *testing.T) {
 // off, long before the time for the drain is over.
 func TestDrainDoesNotWaitForAPager(t *testing.T) {
 	f := start(t, keys{"admin": `{address: "127.0.0.1:0"}`})
-	if err := f.queue.AddHoldRule(queue.HoldRule{Field: queue.HoldAll}); err != nil {
-		t.Fatal(err)
-	}
+	f.hold()
 	id := f.submitText("Subject: long\r\n\r\n"+strings.Repeat(strings.Repeat("x", 70)+"\r\n", 50_000), "b@example.net")
 	conn, err := net.Dial("unix", config.ControlSocket(filepath.Join(f.dir, "state")))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/eventlog"
+	"github.com/postrider/postrider/queue"
 )
 
 // patience bounds every wait for something that should happen soon.
@@ -32,6 +33,7 @@ type fixture struct {
 	file string
 	keys keys
 	log  *logText
+	out  *eventlog.Log // writes to log
 }
 
 // open opens a relay of the usual configuration changed by k. The test's end stops it.
@@ -49,9 +51,9 @@ func open(t *testing.T, k keys) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := eventlog.Open(f.log, c.Log)
-	t.Cleanup(log.Close)
-	if f.Relay, err = Open(Options{Config: c, Load: f.load, Log: log}); err != nil {
+	f.out = eventlog.Open(f.log, c.Log)
+	t.Cleanup(f.out.Close)
+	if f.Relay, err = Open(Options{Config: c, Load: f.load, Log: f.out}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Stop(t.Context()) })
@@ -111,6 +113,15 @@ func (f *fixture) connect() *client {
 	return &client{f.t, textproto.NewConn(conn)}
 }
 
+// greeted is connect, and has said EHLO.
+func (f *fixture) greeted() *client {
+	f.t.Helper()
+	c := f.connect()
+	c.want(220)
+	c.do("EHLO client.test", 250)
+	return c
+}
+
 // want reads a reply, which is to have that code, and returns its text.
 func (c *client) want(code int) string {
 	c.t.Helper()
@@ -138,10 +149,8 @@ func (f *fixture) submit(to ...string) string {
 
 func (f *fixture) submitText(text string, to ...string) string {
 	f.t.Helper()
-	c := f.connect()
+	c := f.greeted()
 	defer c.Close()
-	c.want(220)
-	c.do("EHLO client.test", 250)
 	c.do("MAIL FROM:<a@example.org>", 250)
 	for _, rcpt := range to {
 		c.do("RCPT TO:<"+rcpt+">", 250)
@@ -149,6 +158,30 @@ func (f *fixture) submitText(text string, to ...string) string {
 	c.do("DATA", 354)
 	words := strings.Fields(c.do(text+"\r\n.", 250))
 	return words[len(words)-1]
+}
+
+// hold keeps all mail that comes from now on.
+func (f *fixture) hold() {
+	f.t.Helper()
+	if err := f.queue.AddHoldRule(queue.HoldRule{Field: queue.HoldAll}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// waiting lists what is queued.
+func (f *fixture) waiting() []queue.Entry {
+	f.t.Helper()
+	list, _, err := f.queue.List(f.t.Context(), queue.Selector{}, queue.DeliveryKey{}, 100)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return list
+}
+
+// logged ends the log and returns it.
+func (f *fixture) logged() string {
+	f.out.Close()
+	return f.log.String()
 }
 
 // logText is what has been logged.
