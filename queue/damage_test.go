@@ -3,8 +3,11 @@ package queue
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/postrider/postrider/internal/mail"
 )
@@ -14,6 +17,57 @@ type rotten struct{ Content }
 
 func (rotten) ReadAt(p []byte, off int64) (int, error) {
 	return 0, fmt.Errorf("reading at %d: %w", off, ErrDamaged)
+}
+
+// damageEnvelope makes the record of a message unreadable.
+func (r *rig) damageEnvelope(id mail.ID) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	r.store.envelopeErr[id] = fmt.Errorf("block: %w", ErrDamaged)
+}
+
+// A message whose envelope can't be read is the operator's like any other that is
+// damaged: he can look at it and delete it by its id.
+func TestUnreadableEnvelope(t *testing.T) {
+	ctx := context.Background()
+	inBubble(t, alwaysGreylisted, func(r *rig) {
+		id := r.send("a@x.example", "b@y.example")
+		synctest.Wait()
+		r.damageEnvelope(id)
+		time.Sleep(10 * time.Minute)
+		if _, entries, err := r.Show(ctx, id); err != nil || len(entries) != 1 || entries[0].State != Dead {
+			t.Errorf("shown: %+v (%v)", entries, err)
+		}
+		list, _, err := r.List(ctx, Selector{IDs: []mail.ID{id}}, DeliveryKey{}, 10)
+		if err != nil || len(list) != 1 {
+			t.Errorf("listed: %+v (%v)", list, err)
+		}
+		if n, err := r.Delete(ctx, Selector{IDs: []mail.ID{id}}); n != 1 || err != nil || r.store.count() != 0 {
+			t.Errorf("%d deleted (%v), %d left", n, err, r.store.count())
+		}
+	})
+}
+
+// What an operator asked for while that turned out is done.
+func TestDeletedWhileItsEnvelopeIsRead(t *testing.T) {
+	inBubble(t, alwaysGreylisted, func(r *rig) {
+		id := r.send("a@x.example", "b@y.example")
+		synctest.Wait()
+		var asked atomic.Bool
+		r.store.reading = func(mail.ID) {
+			if asked.Swap(true) {
+				return
+			}
+			if n, err := r.Delete(context.Background(), Selector{IDs: []mail.ID{id}}); n != 1 || err != nil {
+				t.Error(n, err)
+			}
+			r.damageEnvelope(id)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := r.store.count(); n != 0 || strings.Contains(r.logs.String(), "panic") {
+			t.Errorf("%d left; the log:\n%s", n, r.logs)
+		}
+	})
 }
 
 // What was moved aside of a message is dropped with it, if the operator names it and

@@ -83,26 +83,45 @@ func (q *Queue) findIDs(ctx context.Context, sel *Selector, after DeliveryKey, l
 		if id.Compare(after.Message) < 0 {
 			continue
 		}
-		e, err := q.store.Envelope(ctx, id)
+		m, err := q.message(ctx, id)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, DeliveryKey{}, err
 		}
-		deliveries, err := q.store.Deliveries(ctx, id)
-		if err != nil {
-			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged) {
-				continue // finished just now, or shown by Verify
-			}
-			return nil, DeliveryKey{}, err
-		}
-		if all = q.findIn(all, sel, Message{e, deliveries}, after); len(all) >= limit {
+		if all = q.findIn(all, sel, m, after); len(all) >= limit {
 			all = all[:limit]
 			return all, all[limit-1].delivery.DeliveryKey, nil
 		}
 	}
 	return all, DeliveryKey{}, nil
+}
+
+// message reads a message. Where that is damaged it is what the operator was given of
+// it, if anything.
+func (q *Queue) message(ctx context.Context, id mail.ID) (Message, error) {
+	e, err := q.store.Envelope(ctx, id)
+	var deliveries []*Delivery
+	if err == nil {
+		deliveries, err = q.store.Deliveries(ctx, id)
+	}
+	if !errors.Is(err, ErrDamaged) {
+		return Message{e, deliveries}, err
+	}
+	keys, _ := q.store.InState(ctx, Dead, DeliveryKey{}, everything)
+	for _, key := range keys {
+		if key.Message != id {
+			continue
+		}
+		if d, err := q.store.Delivery(ctx, key); err == nil {
+			deliveries = append(deliveries, d)
+		}
+	}
+	if len(deliveries) == 0 {
+		return Message{}, err
+	}
+	return Message{unreadableEnvelope(deliveries...), deliveries}, nil
 }
 
 // findAside is find for deliveries that wait outside of the schedule.
@@ -129,7 +148,7 @@ func (q *Queue) findKey(ctx context.Context, all []found, sel *Selector, key Del
 	}
 	e, err := q.store.Envelope(ctx, key.Message)
 	if err != nil {
-		e = q.unreadableEnvelope(d)
+		e = unreadableEnvelope(d)
 	}
 	if sel.matches(e, d, q.clock.now()) {
 		all = append(all, found{e, d})
@@ -137,13 +156,16 @@ func (q *Queue) findKey(ctx context.Context, all []found, sel *Selector, key Del
 	return all
 }
 
-// unreadableEnvelope stands for an envelope that is damaged, so that its delivery
+// unreadableEnvelope stands for an envelope that is damaged, so that its deliveries
 // can be listed and deleted all the same. Its addresses are empty.
-func (q *Queue) unreadableEnvelope(d *Delivery) *mail.Envelope {
+func unreadableEnvelope(deliveries ...*Delivery) *mail.Envelope {
+	d := deliveries[0]
 	e := &mail.Envelope{ID: d.Message, Arrival: d.Arrival, Size: d.Size, Reports: "none"}
-	for _, r := range d.Recipients {
-		for len(e.Recipients) <= r.Index {
-			e.Recipients = append(e.Recipients, mail.Recipient{})
+	for _, d := range deliveries {
+		for _, r := range d.Recipients {
+			for len(e.Recipients) <= r.Index {
+				e.Recipients = append(e.Recipients, mail.Recipient{})
+			}
 		}
 	}
 	return e

@@ -58,19 +58,15 @@ func (q *Queue) List(ctx context.Context, sel Selector, after DeliveryKey, limit
 // Show returns the envelope of a message and what is still to be done about it.
 // Its errors wrap ErrNotFound and ErrDamaged.
 func (q *Queue) Show(ctx context.Context, id mail.ID) (*mail.Envelope, []Entry, error) {
-	e, err := q.store.Envelope(ctx, id)
+	m, err := q.message(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	deliveries, err := q.store.Deliveries(ctx, id)
-	if err != nil {
-		return nil, nil, err
+	entries := make([]Entry, len(m.Deliveries))
+	for i, d := range m.Deliveries {
+		entries[i] = q.entry(found{m.Envelope, d})
 	}
-	entries := make([]Entry, len(deliveries))
-	for i, d := range deliveries {
-		entries[i] = q.entry(found{e, d})
-	}
-	return e, entries, nil
+	return m.Envelope, entries, nil
 }
 
 // Content opens the content of a message as it is relayed.

@@ -265,6 +265,9 @@ func (s *memStore) Deliveries(_ context.Context, id mail.ID) ([]*Delivery, error
 	if s.messages[id] == nil {
 		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
 	}
+	if err := s.envelopeErr[id]; err != nil {
+		return nil, err
+	}
 	return s.unfinished(id), nil
 }
 

@@ -33,7 +33,7 @@ func TestDamagedMessageIsDead(t *testing.T) {
 		if to := list[0].To[0]; to.State != Dead || !strings.Contains(to.Reason, "checksum") {
 			t.Errorf("the operator reads %q of %s", to.Reason, to.State)
 		}
-		if e := r.log.of(mail.EventDead); len(e) != 1 || e[0].ID != id {
+		if e := r.log.of(mail.EventDead); len(e) != 1 || e[0].ID != id || len(e[0].To) != 1 || e[0].To[0].String() != "b@y.example" {
 			t.Errorf("told: %+v", e)
 		}
 		r.send("a@x.example", "c@y.example")

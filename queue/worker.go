@@ -323,7 +323,13 @@ func (q *Queue) buried(e *mail.Envelope, d *Delivery, cause error) *settlement {
 			r.State, r.Reason, r.At = Dead, cause.Error(), now
 		}
 	}
-	ev := q.eventOf(mail.EventDead, e, dead, now)
+	var ev mail.Event
+	if e != nil {
+		ev = q.operatorEvent(mail.EventDead, e, d, mail.Domain{}, now)
+	} else {
+		ev = q.eventOf(mail.EventDead, nil, d, now)
+		e = unreadableEnvelope(d)
+	}
 	ev.Err = cause
 	return &settlement{envelope: e, old: d, new: dead, events: []mail.Event{ev}}
 }
