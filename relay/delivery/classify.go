@@ -225,5 +225,6 @@ func refusesMore(at stage, r mail.Reply, s situation) bool {
 // mail: 4.7.z, with which some hold back what may be backscatter. 454 is about a
 // login.
 func refusesReports(at stage, r mail.Reply, s situation) bool {
-	return at == atMail && s.nullSender && r.Code >= 400 && !r.Permanent() && r.Code != 421 && r.Code != 454 && r.Enhanced[1] == 7
+	later := r.Code >= 400 && !r.Permanent() && r.Code != 421 && r.Code != 454
+	return at == atMail && s.nullSender && later && r.Enhanced[1] == 7
 }
