@@ -54,7 +54,7 @@ func TestDeletedWhileItsEnvelopeIsRead(t *testing.T) {
 		id := r.send("a@x.example", "b@y.example")
 		synctest.Wait()
 		var asked atomic.Bool
-		r.store.reading = func(mail.ID) {
+		r.store.onRead(func(mail.ID) {
 			if asked.Swap(true) {
 				return
 			}
@@ -62,7 +62,7 @@ func TestDeletedWhileItsEnvelopeIsRead(t *testing.T) {
 				t.Error(n, err)
 			}
 			r.damageEnvelope(id)
-		}
+		})
 		time.Sleep(10 * time.Minute)
 		if n := r.store.count(); n != 0 || strings.Contains(r.logs.String(), "panic") {
 			t.Errorf("%d left; the log:\n%s", n, r.logs)

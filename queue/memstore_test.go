@@ -29,7 +29,7 @@ type memStore struct {
 	commitErr       error // of every commit, if set
 	refuse          func(*Change) error
 	doubt           func(*Change) error // done, and an error all the same
-	reading         func(mail.ID)       // called before an envelope or a content is read
+	reading         func(mail.ID)       // see onRead
 	contentErr      map[mail.ID]error
 	envelopeErr     map[mail.ID]error
 	aside           map[mail.ID]bool // what Forget knows
@@ -229,7 +229,7 @@ func (s *memStore) take(old *Delivery) error {
 }
 
 func (s *memStore) Envelope(_ context.Context, id mail.ID) (*mail.Envelope, error) {
-	s.reading(id)
+	s.read(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.envelopeErr[id]; err != nil {
@@ -242,7 +242,7 @@ func (s *memStore) Envelope(_ context.Context, id mail.ID) (*mail.Envelope, erro
 }
 
 func (s *memStore) Content(_ context.Context, id mail.ID) (Content, error) {
-	s.reading(id)
+	s.read(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.contentErr[id]; err != nil {
@@ -405,6 +405,20 @@ func (s *memStore) Used() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used
+}
+
+// onRead has f called before an envelope or a content is read.
+func (s *memStore) onRead(f func(mail.ID)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading = f
+}
+
+func (s *memStore) read(id mail.ID) {
+	s.mu.Lock()
+	f := s.reading
+	s.mu.Unlock()
+	f(id)
 }
 
 // fail makes every commit fail with err, or none if err is nil.
