@@ -179,7 +179,7 @@ func TestRecordDamaged(t *testing.T) {
 			if len(damage) != 1 || damage[0].Message != id || damage[0].MovedTo == "" {
 				t.Errorf("reported: %+v", damage)
 			}
-			if _, err := s.Envelope(t.Context(), id); !errors.Is(err, queue.ErrNotFound) {
+			if _, err := s.Envelope(t.Context(), id); !errors.Is(err, queue.ErrNotFound) || !strings.Contains(err.Error(), "moved aside") {
 				t.Errorf("reading it again: %v", err)
 			}
 			for _, d := range hurt.Deliveries {
@@ -201,6 +201,9 @@ func TestRecordDamaged(t *testing.T) {
 			}
 			if found := faultsFound(t, s); len(found) > 0 {
 				t.Errorf("verify when it is forgotten: %v", found)
+			}
+			if _, err := s.Envelope(t.Context(), id); strings.Contains(err.Error(), "aside") {
+				t.Errorf("reading it when it is forgotten: %v", err)
 			}
 			if was, err := s.Forget(t.Context(), well.Envelope.ID); err != nil || was {
 				t.Errorf("forgetting what is well: %t (%v)", was, err)

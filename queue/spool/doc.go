@@ -10,6 +10,7 @@
 //	          deliveries and the schedule, and the contents of 1 to 64 KiB beside
 //	          them (*.blob); which of them count, MANIFEST-* and marker.manifest.*
 //	content/  a file for each content over 64 KiB, named by the message's id
+//	rebuild   there while the schedule is to be made anew (rebuild.go)
 //	damaged/  what was moved out of the way: content files by their id, files and
 //	          engines behind the time of the move
 //	db.new/   an engine that is being made anew (renew.go)

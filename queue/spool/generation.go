@@ -129,14 +129,18 @@ func (g *generation) close() error {
 }
 
 // checkFormat writes the format version into a new spool and refuses one that
-// this program does not know.
+// this program does not know. A new engine's first log is in an old format, which
+// doesn't tell damage from where a crash has cut it short: it is ended here.
 func (s *Spool) checkFormat(g *generation) error {
 	value, closer, err := g.db.Get([]byte{tableFormat})
 	if errors.Is(err, pebble.ErrNotFound) {
 		b := g.db.NewBatch()
 		defer b.Close()
 		_ = b.Set([]byte{tableFormat}, []byte{formatVersion}, nil)
-		return g.apply(b)
+		if err := g.apply(b); err != nil {
+			return err
+		}
+		return wrap("beginning a log", g.db.Flush())
 	}
 	if isDamage(err) {
 		// No other version was ever released, and the records carry their own.

@@ -1,12 +1,15 @@
 package spool
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue/storetest"
@@ -82,6 +85,44 @@ func TestOrphansOfARebuildAreKept(t *testing.T) {
 	s = mustOpen(t, fs, "spool")
 	if aside := idsAmong(t, fs, "spool/damaged"); slices.Contains(aside, never) || len(s.Damaged()) > 0 {
 		t.Errorf("what was never acknowledged is kept: %v", aside)
+	}
+}
+
+// TestCutLogIsRemembered: if the power goes between the cutting of a log and what it
+// makes necessary, the next start does that. Content files of what was cut off are
+// kept aside, not taken for what was never acknowledged.
+func TestCutLogIsRemembered(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	s := mustOpen(t, fs, "spool")
+	r := rand.New(rand.NewPCG(1, 1))
+	var all []mail.ID
+	for range 80 {
+		m := storetest.NewMessage(r, storetest.Start, smallContent+1, storetest.Destination(1))
+		m.Envelope.MessageID = strings.Repeat("x", 1000) // so that the log has several blocks
+		m.Create(t, s)
+		all = append(all, m.Envelope.ID)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, fs, "spool/db/"+lastOf(t, fs, ".log"), 0.5)
+	cut := false
+	broken := errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		cut = cut || op.Kind == errorfs.OpRename && strings.HasSuffix(op.Path, "temporary.000000.dbtmp")
+		if cut && op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".log") {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	if s, err := Open("spool", Options{FS: broken, Logger: quiet, Memory: minMemory}); err == nil || !cut {
+		t.Errorf("the test shows nothing: opened with %v (cut: %t)", err, cut)
+		s.Close()
+	}
+	fs = fs.CrashClone(vfs.CrashCloneCfg{})
+	mustOpen(t, fs, "spool")
+	there := append(idsAmong(t, fs, "spool/content"), idsAmong(t, fs, "spool/damaged")...)
+	if len(there) != len(all) || len(idsAmong(t, fs, "spool/damaged")) == 0 {
+		t.Errorf("%d of %d contents are left, in content/ and aside", len(there), len(all))
 	}
 }
 

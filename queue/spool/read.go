@@ -145,7 +145,8 @@ func readLive(r pebble.Reader, id mail.ID) (live, error) {
 	return l, nil
 }
 
-// Envelope returns the envelope of a message.
+// Envelope returns the envelope of a message. The error tells of one that was moved
+// aside, which is not in the queue.
 func (s *Spool) Envelope(_ context.Context, id mail.ID) (*mail.Envelope, error) {
 	g, err := s.use()
 	if err != nil {
@@ -159,6 +160,9 @@ func (s *Spool) Envelope(_ context.Context, id mail.ID) (*mail.Envelope, error) 
 			return e, nil
 		}
 		err = unreadable("envelope", err)
+	}
+	if errors.Is(err, queue.ErrNotFound) && s.isAside(g, id) {
+		err = fmt.Errorf("%w: it can't be read, and was moved aside: %s", err, remedyAside)
 	}
 	return nil, s.setAside(g, id, wrap("reading message "+id.String(), err))
 }

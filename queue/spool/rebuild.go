@@ -2,8 +2,10 @@ package spool
 
 import (
 	"errors"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/postrider/postrider/internal/mail"
 	"github.com/postrider/postrider/queue"
@@ -38,14 +40,29 @@ func (s *Spool) examine(g *generation) error {
 			return rotten(err)
 		}
 	}
+	if _, err := s.fs.Stat(s.rebuildPath()); err == nil {
+		return errTangled
+	}
 	_, err := get(g.db, rebuildingKey)
 	switch {
-	case err == nil || s.rebuildNext.Load():
+	case err == nil:
 		return errTangled
 	case errors.Is(err, queue.ErrNotFound):
 		return nil
 	}
 	return err
+}
+
+func (s *Spool) rebuildPath() string { return s.fs.PathJoin(s.dir, rebuildName) }
+
+// noteRebuild leaves a note that the schedule has to be made anew, for whoever opens
+// the engine next.
+func (s *Spool) noteRebuild() error {
+	f, err := s.fs.Create(s.rebuildPath(), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), syncDir(s.fs, s.dir))
 }
 
 // rot has the engine made anew by the next generation, once.
@@ -89,7 +106,9 @@ func (s *Spool) rebuild(g *generation) (map[counter]counts, error) {
 	if err := g.apply(b.w.batch); err != nil {
 		return nil, err
 	}
-	s.rebuildNext.Store(false)
+	if err := s.fs.Remove(s.rebuildPath()); err != nil && !isNotExist(err) {
+		return nil, wrap("removing the note of a rebuild", err)
+	}
 	return b.by, nil
 }
 
@@ -130,10 +149,10 @@ func (b *rebuilder) message(it *pebble.Iterator) error {
 		ds, err = readDeliveries(b.g.db, id)
 	}
 	if err == nil && len(ds) == 0 {
-		err = errors.New("none of its deliveries is left")
+		ds, err = b.bereft(id, &m)
 	}
 	if err != nil {
-		return b.s.report(queue.Damage{Message: id, Where: "records", What: firstLine(err), Remedy: remedyRecord})
+		return b.unreadable(id, err)
 	}
 	for i, d := range ds {
 		e := entryOf(d)
@@ -147,6 +166,43 @@ func (b *rebuilder) message(it *pebble.Iterator) error {
 		sum.add(c)
 		b.by[e.counter()] = sum
 	}
+	return b.flush()
+}
+
+// bereft gives a message that has lost all its deliveries one for the operator, of
+// all its recipients. It has no destination: if it is retried it is routed anew.
+func (b *rebuilder) bereft(id mail.ID, m *messageRecord) ([]*queue.Delivery, error) {
+	e, err := decodeEnvelope(m.envelope, id)
+	if err != nil {
+		return nil, unreadable("envelope", err)
+	}
+	d := &queue.Delivery{
+		DeliveryKey: queue.DeliveryKey{Message: id}, Identity: e.Identity.Name,
+		State: queue.Dead, Due: e.Arrival, Arrival: e.Arrival, Size: m.size,
+	}
+	now := time.Now()
+	for i := range e.Recipients {
+		d.Recipients = append(d.Recipients, queue.RecipientState{
+			Index: i, State: queue.Dead, At: now, Reason: "what had become of it is lost: it may have been delivered",
+		})
+	}
+	b.w.record(d)
+	return []*queue.Delivery{d}, b.s.report(queue.Damage{
+		Message: id, Where: tableNames[tableDelivery], What: "none of its deliveries is left", Remedy: remedyBereft,
+	})
+}
+
+// unreadable moves a message aside that can't be decoded: having no place in the
+// schedule, it would be met by nobody.
+func (b *rebuilder) unreadable(id mail.ID, cause error) error {
+	d := queue.Damage{Message: id, Where: "records", What: firstLine(cause), Remedy: remedyRecord}
+	if undecodable(cause) {
+		if _, err := b.w.moveRecords(id); err != nil && !isDamage(err) {
+			return err // what can't be read of it stays where it is
+		}
+		d.MovedTo = asideTable
+	}
+	_ = b.s.damaged(d)
 	return b.flush()
 }
 

@@ -55,7 +55,6 @@ func (s *Spool) renew() error {
 	if err := s.fs.Rename(s.fs.PathJoin(s.dir, dbName), aside); err != nil {
 		return err
 	}
-	s.rebuildNext.Store(true)
 	s.log.Error("the damaged engine was replaced by one with all that can be read of it", "event", "queue_renewed",
 		"moved_to", aside, "remedy", "remove it when the messages reported are dealt with")
 	return s.finishRenewal()
@@ -231,11 +230,17 @@ func (c *copier) pickOne(table byte, id mail.ID) error {
 	return err
 }
 
-// idsIn returns the known messages that may have something in a stretch.
+// idsIn returns the known messages that may have something in a stretch. What was
+// copied before it must not be copied again where keys are written once, see
+// writer.deleteOnce.
 func (c *copier) idsIn(gap stretch) (ids []mail.ID) {
+	from := gap.from
+	if from[0] == tableDelivery { // a message has several, some of them in the stretch
+		from = from[:min(len(from), 1+len(mail.ID{}))]
+	}
 	for id := range c.known {
 		key := appendIDKey(nil, gap.from[0], id)
-		if bytes.Compare(key, gap.from[:min(len(gap.from), len(key))]) >= 0 && bytes.Compare(key, gap.to) < 0 {
+		if bytes.Compare(key, from) >= 0 && bytes.Compare(key, gap.to) < 0 {
 			ids = append(ids, id)
 		}
 	}

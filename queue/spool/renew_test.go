@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,6 +77,26 @@ func TestRenewalFailsInTheEnd(t *testing.T) {
 	s := mustOpen(t, fs, "spool")
 	if n := s.Totals().Messages; n < int64(len(all))-200 {
 		t.Errorf("%d of %d messages are left", n, len(all))
+	}
+}
+
+// TestPickedOnce: the last key before a gap was copied. Records that are written once
+// are not picked again, as they would come back when the message ends; deliveries of
+// the same message may follow it.
+func TestPickedOnce(t *testing.T) {
+	before, last, within := mail.NewID(storetest.Start), mail.NewID(storetest.Start.Add(1e9)), mail.NewID(storetest.Start.Add(2e9))
+	c := copier{known: map[mail.ID]bool{before: true, last: true, within: true}}
+	for _, g := range []struct {
+		table byte
+		key   []byte // the last
+		want  []mail.ID
+	}{
+		{tableMessage, appendIDKey(nil, tableMessage, last), []mail.ID{within}},
+		{tableDelivery, appendDeliveryKey(nil, queue.DeliveryKey{Message: last, Number: 1}), []mail.ID{last, within}},
+	} {
+		if got := c.idsIn(stretch{from: append(g.key, 0), to: []byte{g.table + 1}}); !slices.Equal(got, g.want) {
+			t.Errorf("in a gap of the %s: %v, want %v", tableNames[g.table], got, g.want)
+		}
 	}
 }
 

@@ -117,6 +117,9 @@ func (s *Spool) cutLog(c *cut) error {
 	if err != nil {
 		return err
 	}
+	if err := s.noteRebuild(); err != nil {
+		return err
+	}
 	if err := s.fs.Rename(sound, c.name); err != nil {
 		return err
 	}
@@ -125,7 +128,6 @@ func (s *Spool) cutLog(c *cut) error {
 			return err
 		}
 	}
-	s.rebuildNext.Store(true)
 	_ = s.damaged(d)
 	return nil
 }

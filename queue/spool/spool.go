@@ -23,6 +23,7 @@ const (
 	contentName = "content"
 	damagedName = "damaged"
 	reserveName = "reserve"
+	rebuildName = "rebuild"
 )
 
 // Spool is an open spool. Its methods may be called concurrently.
@@ -46,10 +47,9 @@ type Spool struct {
 	current *generation
 	down    error // why there is none
 
-	// rebuildNext says that the next generation has to make the schedule anew,
-	// renewNext that it has to make all of the engine anew, renewed that this was
-	// tried.
-	rebuildNext, renewNext, renewed atomic.Bool
+	// renewNext says that the next generation has to make the engine anew, renewed
+	// that this was tried.
+	renewNext, renewed atomic.Bool
 	// offline: nobody else is at work, nor may be, see Inspect.
 	offline bool
 

@@ -95,7 +95,7 @@ func (s *Spool) dropOrphans(g *generation, ids []mail.ID, keep bool) error {
 func (s *Spool) keepOrphan(id mail.ID) bool {
 	d := queue.Damage{
 		Message: id, Where: s.contentPath(id), What: "no message names it",
-		MovedTo: s.fs.PathJoin(s.dir, damagedName, id.String()),
+		MovedTo: s.asidePath(id),
 		Remedy:  "its records are lost; the content can be sent anew by hand",
 	}
 	err := s.fs.Rename(d.Where, d.MovedTo)
@@ -160,7 +160,7 @@ func (s *Spool) inspect(id mail.ID, record []byte, there bool) (d queue.Damage, 
 // content aside.
 func (s *Spool) bury(g *generation, id mail.ID, d queue.Damage) error {
 	if d.What != "missing" {
-		aside := s.fs.PathJoin(s.dir, damagedName, id.String())
+		aside := s.asidePath(id)
 		if err := s.fs.Rename(d.Where, aside); err == nil {
 			d.MovedTo = aside
 		}

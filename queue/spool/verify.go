@@ -332,7 +332,7 @@ func (v *verifier) aside(key []byte, _ func() ([]byte, error)) error {
 	}
 	v.tell(queue.Damage{
 		Message: id, Where: fmt.Sprintf("key %x", key[1:]), What: "was moved aside earlier",
-		MovedTo: fmt.Sprintf("table %02x", tableDamaged), Remedy: remedyAside,
+		MovedTo: asideTable, Remedy: remedyAside,
 	})
 	return nil
 }
