@@ -150,8 +150,8 @@ func (q *Queue) Start(ctx context.Context) error {
 // Stop takes no more mail, starts no more attempts, gives up those that only wait
 // for a connection, and waits for those whose transaction runs.
 // When ctx ends they are broken off; what they had not finished is tried again
-// after the next Start. It returns ctx's error if anything still runs after
-// that. Further calls do nothing.
+// after the next Start. An error says how many that were; it is ctx's if anything
+// still runs after that. Further calls do nothing.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.lifecycle.Lock()
 	defer q.lifecycle.Unlock()
@@ -163,15 +163,22 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.accepting.Store(false)
 	q.sched.halt()
 	q.close()
+	broken := 0
 	err := q.await(ctx, "attempts still run", func() {
+		broken = q.sched.attempts()
+		q.giveUp()
+	}, func() {
 		q.entering.Lock()
 		//lint:ignore SA2001 it waits for commits that have begun
 		q.entering.Unlock()
 		q.running.Wait()
 	})
+	if err == nil && broken > 0 {
+		err = fmt.Errorf("%d attempts were broken off", broken)
+	}
 	close(q.stop)
 	q.giveUp()
-	return errors.Join(err, q.await(ctx, "the store still works", q.finish))
+	return errors.Join(err, q.await(ctx, "the store still works", func() {}, q.finish))
 }
 
 // finish ends what runs beside attempts and stores what it can of the rest.
@@ -189,9 +196,9 @@ func (q *Queue) finish() {
 // how long after the end of a context without a deadline it waits for them.
 const lastMoment = 500 * time.Millisecond
 
-// await waits until wait returns, and breaks attempts off when ctx is about to end.
-// If it does not return then, the error says what that means.
-func (q *Queue) await(ctx context.Context, otherwise string, wait func()) error {
+// await waits until wait returns, and calls late when ctx is about to end. If wait
+// does not return then, the error says what that means.
+func (q *Queue) await(ctx context.Context, otherwise string, late, wait func()) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -207,7 +214,7 @@ func (q *Queue) await(ctx context.Context, otherwise string, wait func()) error 
 		return nil
 	case <-patience.Done():
 	}
-	q.giveUp()
+	late()
 	select {
 	case <-done:
 		return nil

@@ -102,3 +102,14 @@ func (q *Queue) Verify(ctx context.Context, report func(Damage), progress func(d
 // Damaged returns what was found unreadable and moved aside since the store was
 // opened.
 func (q *Queue) Damaged() []Damage { return q.store.Damaged() }
+
+// attempts returns how many run.
+func (s *scheduler) attempts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, running := range s.busy {
+		n += running
+	}
+	return n
+}

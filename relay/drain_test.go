@@ -76,3 +76,33 @@ func TestDrainDoesNotWaitForAPager(t *testing.T) {
 		t.Error("it took all the time there was")
 	}
 }
+
+// TestTheLogTellsWhatIsCutOff at the end of a drain, and nothing where nothing is.
+func TestTheLogTellsWhatIsCutOff(t *testing.T) {
+	peer := smtptest.Start(t, smtptest.Script{On: map[smtptest.Step]smtptest.Actor{
+		smtptest.Content: smtptest.Do(smtptest.Action{Hang: true}),
+	}})
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, row := range []struct {
+		why   string
+		begin func(*fixture)
+		want  string
+	}{
+		{"nothing runs", func(*fixture) {}, ""},
+		{"an attempt", func(f *fixture) { f.submit("b@example.net"); peer.AwaitStep(t, smtptest.Content, 1) }, "1 attempts were broken off"},
+		{"a transaction", func(f *fixture) { f.greeted().do("MAIL FROM:<a@example.org>", 250) }, "sessions were cut off"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			f := start(t, keys{"routes": smarthost(peer)})
+			row.begin(f)
+			if err := f.Stop(over); err != nil {
+				t.Error(err)
+			}
+			log := f.logged()
+			if strings.Contains(log, "WARN") != (row.want != "") || !strings.Contains(log, row.want) {
+				t.Error(log)
+			}
+		})
+	}
+}

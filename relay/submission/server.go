@@ -162,20 +162,24 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
-		s.cutOff()
+		n := s.cutOff()
 		<-ended
+		if n == 0 {
+			return nil
+		}
 		return ctx.Err()
 	}
 }
 
-// cutOff ends all sessions as they are.
-func (s *Server) cutOff() {
+// cutOff ends all sessions as they are, and returns how many there were.
+func (s *Server) cutOff() int {
 	s.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.sessions {
 		_ = c.raw.Close()
 	}
+	return len(s.sessions)
 }
 
 // Close cuts everything off and waits until it is gone.
