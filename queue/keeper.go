@@ -62,7 +62,7 @@ func (q *Queue) checkClock() {
 }
 
 // tend looks after messages that nobody attempts: it sweeps for what has grown
-// old, moves what new routes send elsewhere, looks for what a failing disk may have
+// old, moves what new routes send elsewhere and tries those that were broken, looks for what a failing disk may have
 // stored, and recalls what a clock set back has left in the future. It may take its
 // time.
 func (q *Queue) tend() {
@@ -73,6 +73,7 @@ func (q *Queue) tend() {
 		case <-q.stop:
 			return
 		case <-q.moved:
+			q.retryWitnesses()
 			q.rekey()
 		case <-every.C:
 			if q.doubtful.Swap(false) && !q.reread() {

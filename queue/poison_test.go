@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,4 +84,30 @@ func TestTwoDeliveriesAreEvidence(t *testing.T) {
 			t.Errorf("status: %+v", d)
 		}
 	}, func(o *Options) { o.Retry.WarnAfter = 0 })
+}
+
+// What alone says that its route is broken waits by its own clock, but no longer than
+// until the configuration is mended.
+func TestReloadTriesTheOnlyWitness(t *testing.T) {
+	var seen tries
+	var mended atomic.Bool
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		seen.note(a)
+		if !mended.Load() {
+			return routeFault(a)
+		}
+		return all(a, taken)
+	}, func(r *rig) {
+		r.send("a@x.example", "b@y.example")
+		time.Sleep(24 * time.Hour) // the next attempt is hours away
+		before := seen.len()
+		mended.Store(true)
+		r.Reload(Reloadable{Router: r.o.Router})
+		time.Sleep(time.Second)
+		if seen.len() != before+1 || r.store.count() != 0 {
+			t.Errorf("%d attempts at once, %d messages left", seen.len()-before, r.store.count())
+		}
+	}, func(o *Options) {
+		o.Router, o.Retry.WarnAfter = mxRouter{map[string]string{"y.example": "smart"}}, 0
+	})
 }
