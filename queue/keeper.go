@@ -62,9 +62,9 @@ func (q *Queue) checkClock() {
 }
 
 // tend looks after messages that nobody attempts: it sweeps for what has grown
-// old, moves what new routes send elsewhere and tries those that were broken, looks for what a failing disk may have
-// stored, and recalls what a clock set back has left in the future. It may take its
-// time.
+// old, moves what new routes send elsewhere and tries those that were broken, looks
+// for what a failing disk may have stored, and recalls what a clock set back has left
+// in the future. It may take its time.
 func (q *Queue) tend() {
 	every := time.NewTicker(keepEvery)
 	defer every.Stop()
