@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/smtptest"
 )
 
 func TestSelfSignedCertificate(t *testing.T) {
@@ -85,5 +88,28 @@ func TestCertificateErrorsNameTheFile(t *testing.T) {
 		if _, err := loadCertificate(c); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, which does not name %s", row.why, err, row.want)
 		}
+	}
+}
+
+// TestAnExpiredCertificateIsTold, and used: clients that don't verify it get on.
+func TestAnExpiredCertificateIsTold(t *testing.T) {
+	dir := t.TempDir()
+	pair := smtptest.NewAuthority(t).Expired(t, "relay.test").Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	for file, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
+		key:  {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := open(t, keys{"tls": "{certificate: " + cert + ", key: " + key + "}"})
+	if log := f.logged(); !strings.Contains(log, cert+" has expired") {
+		t.Error(log)
 	}
 }

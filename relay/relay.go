@@ -208,7 +208,7 @@ func (r *Relay) openAdmin(ctx context.Context, c config.Admin) (*admin.Server, e
 var errDraining = errors.New("shutting down")
 
 // ready returns nil if a message can be accepted durably now, or why not.
-func (r *Relay) ready(context.Context) error {
+func (r *Relay) ready() error {
 	if r.draining.Load() {
 		return errDraining
 	}

@@ -15,13 +15,10 @@ import (
 	"github.com/postrider/postrider/internal/handover"
 )
 
-// probeTimeout bounds how long a readiness probe may take.
-const probeTimeout = 5 * time.Second
-
 // Health answers the probes.
 type Health struct {
 	// Ready returns nil if a message can be accepted durably now, or why not.
-	Ready func(ctx context.Context) error
+	Ready func() error
 }
 
 // Server is the HTTP listener for health and metrics.
@@ -45,11 +42,7 @@ func Listen(ctx context.Context, c config.Admin, h Health, m *Metrics, log *slog
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
-		defer cancel()
-		answer(w, h.Ready(ctx))
-	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Ready()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4, Timeout: 30 * time.Second,
 	}))

@@ -53,7 +53,7 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestProbes(t *testing.T) {
 	var fault atomic.Pointer[error]
-	url := listen(t, Health{Ready: func(context.Context) error {
+	url := listen(t, Health{Ready: func() error {
 		if p := fault.Load(); p != nil {
 			return *p
 		}
