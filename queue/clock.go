@@ -15,8 +15,9 @@ const (
 	// absence is the least time between the last sign of life before a start
 	// and that start that counts as a gap.
 	absence = 10 * time.Minute
-	// maxGaps is how many gaps are remembered; the oldest go first, and mail
-	// that is older than them may live longer for it, never shorter.
+	// maxGaps is how many gaps are remembered. The oldest go first, and mail that is
+	// older than them is the older for it: a relay that was off or had its clock set
+	// so often within a message's lifetime tries that no longer than it promised.
 	maxGaps = 32
 )
 
@@ -38,8 +39,8 @@ type clock struct {
 }
 
 // gap is a stretch in which the wall clock moved and the queue did not: a step of
-// the clock, or an absence of the relay. At is the last time seen before it. A
-// negative Size is a step back.
+// the clock, or an absence of the relay. At is the last time seen before it; mail may
+// have arrived after that, up to a crash. A negative Size is a step back.
 type gap struct {
 	At   time.Time     `json:"at"`
 	Size time.Duration `json:"size"`
@@ -121,12 +122,12 @@ func (c *clock) age(arrival, now time.Time) time.Duration {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for _, g := range c.gaps {
-		before := !arrival.After(g.At)
-		if g.Size < 0 {
-			before = arrival.Before(g.At.Add(g.Size)) || arrival.After(now)
-		}
-		if before {
+		end := g.At.Add(g.Size)
+		switch {
+		case g.Size < 0 && (arrival.Before(end) || arrival.After(now)):
 			age -= g.Size
+		case g.Size > 0 && arrival.Before(end):
+			age -= end.Sub(later(arrival, g.At))
 		}
 	}
 	return max(age, 0)
