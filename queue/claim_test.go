@@ -27,7 +27,7 @@ func TestMovedWhileItsLaneWasRead(t *testing.T) {
 		s.mu.Lock()
 		stale := s.hop(Destination{Route: "before"}).lane(Lane{Destination: Destination{Route: "before"}, Identity: d.Identity})
 		stale.hop.running++
-		s.busy[d.Identity]++
+		s.begin(d.Identity, turnLight)
 		s.claimed[key] = nil // the first worker's
 		l := s.hop(d.Destination).lane(d.Lane())
 		e := l.pop() // the second worker's

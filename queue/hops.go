@@ -92,14 +92,9 @@ func (s *scheduler) pause(h *hop, until time.Time) {
 func (s *scheduler) leave(j job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h, identity := j.lane.hop, j.lane.Identity
+	h := j.lane.hop
 	h.running--
-	if s.busy[identity]--; s.busy[identity] == 0 {
-		delete(s.busy, identity)
-	}
-	if j.turn != turnLight {
-		s.lesser--
-	}
+	s.end(j.lane.Identity, j.turn)
 	s.arm(h)
 	s.staff()
 }

@@ -26,7 +26,8 @@ type scheduler struct {
 	rings   [len(turnWeights)]ring[*hop] // those that may start something now
 	credit  [len(turnWeights)]int
 	busy    map[string]int // attempts running, by identity
-	lesser  int            // attempts running that did not take a light turn
+	light   map[string]int // of these, those that took a light turn, while not heavy
+	lesser  int            // all others that run
 	alarms  alarms
 	// claimed holds the deliveries that somebody is changing: a worker, an
 	// operator, or a commit that creates them. Nobody else may start or change
@@ -75,7 +76,7 @@ func newScheduler(plan func() *retryPlan, now func() time.Time, bound func(Desti
 	return &scheduler{
 		plan: plan, now: now, bound: bound, start: start, wake: make(chan struct{}, 1),
 		halted: 1, hops: make(map[Destination]*hop), claimed: make(map[DeliveryKey][]wish),
-		parked: make(map[DeliveryKey]parked), busy: make(map[string]int), credit: turnWeights,
+		parked: make(map[DeliveryKey]parked), busy: make(map[string]int), light: make(map[string]int), credit: turnWeights,
 	}
 }
 
@@ -175,10 +176,7 @@ func (s *scheduler) take(h *hop, t turn) (job, bool) {
 		s.claimed[e.DeliveryKey] = nil
 		j := job{lane: l, entry: e, turn: s.turnOf(l)}
 		h.running++
-		s.busy[l.Identity]++
-		if j.turn != turnLight {
-			s.lesser++
-		}
+		s.begin(l.Identity, j.turn)
 		return j, true
 	}
 }

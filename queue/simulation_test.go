@@ -213,7 +213,7 @@ func TestClassesByWeight(t *testing.T) {
 		for _, c := range order[:26] {
 			of[c]++
 		}
-		if of[ClassNew] < of[ClassBulk] || of[ClassBulk] < of[ClassRetry] || of[ClassRetry] == 0 {
+		if of[ClassNew] < 2*of[ClassBulk] || of[ClassBulk] <= of[ClassRetry] || of[ClassRetry] == 0 {
 			t.Errorf("of the first 26: %d new, %d bulk, %d retries", of[ClassNew], of[ClassBulk], of[ClassRetry])
 		}
 	}, func(o *Options) { o.DestinationConcurrency, o.RecipientsPerDelivery, o.Retry.WarnAfter = 1, 1, 0 })

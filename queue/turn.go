@@ -17,13 +17,43 @@ const (
 // some.
 var turnWeights = [...]int{turnLight: 8, turnHeavy: 4, turnLesser: 2}
 
+// begin counts an attempt that starts. What an identity has running counts as lesser,
+// all of it, once it is heavy: else it could have a quarter of the workers beside the
+// three that are not light.
+func (s *scheduler) begin(identity string, t turn) {
+	s.busy[identity]++
+	if t == turnLight {
+		s.light[identity]++
+	} else {
+		s.lesser++
+	}
+	if s.heavy(identity) {
+		s.lesser += s.light[identity]
+		delete(s.light, identity)
+	}
+}
+
+// end takes an attempt out of the count again.
+func (s *scheduler) end(identity string, t turn) {
+	if s.busy[identity]--; s.busy[identity] == 0 {
+		delete(s.busy, identity)
+	}
+	if t != turnLight || s.light[identity] == 0 {
+		s.lesser--
+		return
+	}
+	if s.light[identity]--; s.light[identity] == 0 {
+		delete(s.light, identity)
+	}
+}
+
 // heavy reports whether an identity keeps a quarter of the workers busy.
 func (s *scheduler) heavy(identity string) bool {
 	return s.busy[identity] >= max(1, s.max/4)
 }
 
-// crowded reports whether jobs that are not light have as many workers as they
-// may: three quarters. The rest waits for what comes.
+// crowded reports whether jobs that are not light, and those of heavy identities, have
+// as many workers as they may: three quarters. The rest waits for what comes.
 func (s *scheduler) crowded() bool { return s.lesser >= max(1, s.max*3/4) }
 
 // turnOf returns which turn a delivery of l takes.
