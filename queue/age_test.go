@@ -286,6 +286,7 @@ func TestAgeLeavesGapsOut(t *testing.T) {
 		{"a step back since, arrival long before", []gap{{at(10), -2 * time.Hour}}, at(1), at(9), 10 * time.Hour},
 		{"a step back, arrival before or after it: the younger", []gap{{at(10), -8 * time.Hour}}, at(3), at(4), time.Hour},
 		{"it came after the last sign of life before an absence", []gap{{at(2), 10 * time.Hour}}, at(3), at(14), 2 * time.Hour},
+		{"it came after a step forward was taken back", []gap{{at(2), 10 * time.Hour}, {at(13), -10 * time.Hour}}, at(4), at(5), time.Hour},
 		{"it came as an absence ended", []gap{{at(2), 10 * time.Hour}}, at(12), at(14), 2 * time.Hour},
 		{"two steps", []gap{{at(2), time.Hour}, {at(5), time.Hour}}, at(1), at(8), 5 * time.Hour},
 		{"never negative", nil, at(5), at(4), 0},

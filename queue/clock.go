@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,13 +122,17 @@ func (c *clock) age(arrival, now time.Time) time.Duration {
 	age := now.Sub(arrival)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	for _, g := range c.gaps {
+	back := false // the clock was set back since
+	for _, g := range slices.Backward(c.gaps) {
 		end := g.At.Add(g.Size)
+		back = back || g.Size < 0
 		switch {
 		case g.Size < 0 && (arrival.Before(end) || arrival.After(now)):
 			age -= g.Size
-		case g.Size > 0 && arrival.Before(end):
-			age -= end.Sub(later(arrival, g.At))
+		case g.Size > 0 && !arrival.After(g.At):
+			age -= g.Size
+		case g.Size > 0 && arrival.Before(end) && !back:
+			age -= end.Sub(arrival) // it came after At, and before a crash
 		}
 	}
 	return max(age, 0)
