@@ -112,7 +112,7 @@ func TestReloadReachesTheQueue(t *testing.T) {
 				}
 			}
 		}},
-		{why: "attempts at once", on: stuck, before: keys{"delivery": "{concurrency: 1}"}, after: keys{"delivery": "{concurrency: 2}"}, effect: both},
+		{why: "attempts at once", on: stuck, before: keys{"delivery": "{concurrency: 1}"}, after: keys{"delivery": "{concurrency: 4}"}, effect: both},
 		{why: "attempts at once to one destination", on: stuck, before: keys{"delivery": "{destination_concurrency: 1}"}, after: keys{"delivery": "{destination_concurrency: 2}"}, effect: both},
 		{why: "recipients of a transaction", after: keys{"delivery": "{recipients_per_transaction: 2}"}, effect: func(t *testing.T, f *fixture, peer *smtptest.Peer) {
 			f.submit("a@example.net", "b@example.net", "c@example.net")
