@@ -38,7 +38,10 @@ func (q *Queue) findFew(ctx context.Context, sel *Selector, after DeliveryKey, l
 		if compareKeys(key, after) <= 0 {
 			continue
 		}
-		if all = q.findKey(ctx, all, sel, key); len(all) == limit {
+		if all, err = q.findKey(ctx, all, sel, key); err != nil {
+			return nil, DeliveryKey{}, err
+		}
+		if len(all) == limit {
 			return all, key, nil
 		}
 		if err := ctx.Err(); err != nil {

@@ -132,7 +132,9 @@ func (q *Queue) findAside(ctx context.Context, sel *Selector, s State, after Del
 	}
 	var all []found
 	for _, key := range keys {
-		all = q.findKey(ctx, all, sel, key)
+		if all, err = q.findKey(ctx, all, sel, key); err != nil {
+			return nil, DeliveryKey{}, err
+		}
 	}
 	if len(keys) < limit {
 		return all, DeliveryKey{}, nil
@@ -141,10 +143,13 @@ func (q *Queue) findAside(ctx context.Context, sel *Selector, s State, after Del
 }
 
 // findKey appends the delivery with the given key if sel selects it.
-func (q *Queue) findKey(ctx context.Context, all []found, sel *Selector, key DeliveryKey) []found {
+func (q *Queue) findKey(ctx context.Context, all []found, sel *Selector, key DeliveryKey) ([]found, error) {
 	d, err := q.store.Delivery(ctx, key)
-	if err != nil {
-		return all // changed just now, or shown by Verify
+	switch {
+	case errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged):
+		return all, nil // finished just now, or shown by Verify
+	case err != nil:
+		return nil, err
 	}
 	e, err := q.store.Envelope(ctx, key.Message)
 	if err != nil {
@@ -153,7 +158,7 @@ func (q *Queue) findKey(ctx context.Context, all []found, sel *Selector, key Del
 	if sel.matches(e, d, q.clock.now()) {
 		all = append(all, found{e, d})
 	}
-	return all
+	return all, nil
 }
 
 // unreadableEnvelope stands for an envelope that is damaged, so that its deliveries

@@ -82,13 +82,19 @@ func (q *Queue) operatePage(page []found, w wish) (int, error) {
 	defer q.hands.Unlock()
 	count := 0
 	var all []*settlement
+	var unread error // the last that could not be read; the others are done
 	for _, f := range page {
 		if !w.suits(f.delivery, f.envelope) {
 			continue
 		}
-		count++
 		change := func(e *mail.Envelope, d *Delivery) *settlement { return q.fulfil(w, e, d) }
-		if s := q.changeOne(f.envelope, f.delivery, w, change); s != nil {
+		s, err := q.changeOne(f.envelope, f.delivery, w, change)
+		if err != nil {
+			unread = err
+			continue
+		}
+		count++
+		if s != nil {
 			all = append(all, s)
 		}
 		if w.deed == wishRetry {
@@ -98,7 +104,7 @@ func (q *Queue) operatePage(page []found, w wish) (int, error) {
 	if err := q.applyOrLeave(true, all); err != nil {
 		return count - len(all), err
 	}
-	return count, nil
+	return count, unread
 }
 
 // grant does to a delivery, whose claim is held, what operators asked for

@@ -59,7 +59,7 @@ func (q *Queue) recallPage(places []Place) bool {
 		if err != nil {
 			continue
 		}
-		if s := q.changeOne(e, d, noWish, q.recallOne); s != nil {
+		if s, _ := q.changeOne(e, d, noWish, q.recallOne); s != nil {
 			page = append(page, s)
 		} else {
 			all = false

@@ -165,7 +165,7 @@ func (q *Queue) changesOf(m Message, change func(*mail.Envelope, *Delivery) *set
 		if change(m.Envelope, d) == nil {
 			continue
 		}
-		if s := q.changeOne(m.Envelope, d, noWish, change); s != nil {
+		if s, _ := q.changeOne(m.Envelope, d, noWish, change); s != nil { // whoever attempts it finds out
 			all = append(all, s)
 		}
 	}
@@ -173,25 +173,26 @@ func (q *Queue) changesOf(m Message, change func(*mail.Envelope, *Delivery) *set
 }
 
 // changeOne claims the delivery that was seen as d and returns what change makes of
-// it, or nil. With a settlement the claim is kept for it.
-func (q *Queue) changeOne(e *mail.Envelope, d *Delivery, w wish, change func(*mail.Envelope, *Delivery) *settlement) *settlement {
+// it, or nil. With a settlement the claim is kept for it. An error says that it can't
+// be read just now.
+func (q *Queue) changeOne(e *mail.Envelope, d *Delivery, w wish, change func(*mail.Envelope, *Delivery) *settlement) (*settlement, error) {
 	if !q.sched.claim(d.DeliveryKey, w) {
-		return nil
+		return nil, nil
 	}
 	now, err := q.store.Delivery(q.ctx, d.DeliveryKey) // as it is now that it is ours
 	switch {
 	case errors.Is(err, ErrNotFound):
 		q.sched.release(d.DeliveryKey)
-		return nil
+		return nil, nil
 	case err != nil:
-		q.sched.unclaim(d) // whoever attempts it finds out
-		return nil
+		q.sched.unclaim(d)
+		return nil, err
 	}
 	s := change(e, now)
 	if s == nil {
 		q.sched.unclaim(now)
 	}
-	return s
+	return s, nil
 }
 
 // applyOrLeave applies all, or leaves all as it was.
