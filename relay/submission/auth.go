@@ -131,7 +131,7 @@ func isBase64(s string) bool {
 		return true // an empty initial response (RFC 4954 4)
 	}
 	_, err := base64.StdEncoding.DecodeString(s)
-	return err == nil
+	return err == nil && !strings.ContainsAny(s, "\r\n") // which the decoder skips, and the engine takes for a line's end
 }
 
 // AuthMechanisms is for the engine's EHLO answer, which is replaced by ours.

@@ -26,6 +26,8 @@ func TestAuthExchanges(t *testing.T) {
 		{"wrong, then right", []string{"AUTH PLAIN " + encode("\x00alice\x00wrong"), "535 5.7.8 ", "AUTH PLAIN " + alicePlain, "235 2.7.0 "}},
 		{"cancelled", []string{"AUTH LOGIN", "334 ", "*", "501 5.7.0 ", "AUTH PLAIN " + alicePlain, "235 2.7.0 "}},
 		{"no base64 in the middle", []string{"AUTH LOGIN", "334 ", "not base64!", "501 5.5.2 ", "NOOP", "250 "}},
+		{"two lines for one by a bare LF", []string{"AUTH LOGIN", "334 ", "YWxp\nZQ==", "501 5.5.2 ", "NOOP", "250 "}},
+		{"a bare CR in the middle", []string{"AUTH LOGIN", "334 ", "YWxp\rY2U=", "501 5.5.2 ", "NOOP", "250 "}},
 		{"a command in the middle is no base64", []string{"AUTH LOGIN", "334 ", "MAIL FROM:<a@example.com>", "501 5.5.2 ", "MAIL FROM:<a@example.com>", "530 5.7.0 "}},
 		{"a line too long for AUTH", []string{"AUTH PLAIN", "334 ", strings.Repeat("A", maxAuthLine+4), "500 5.5.6 ", "NOOP", "250 "}},
 		{"a line longer than any buffer", []string{"AUTH PLAIN", "334 ", strings.Repeat("A", 100_000), "500 5.5.6 ", "NOOP", "250 "}},
