@@ -114,7 +114,7 @@ func checkCrashed(t *testing.T, during string, fs *vfs.MemFS, possible []*storet
 
 func openAndCompare(t *testing.T, during string, fs vfs.FS, possible []*storetest.Model) {
 	t.Helper()
-	s, err := Open("spool", Options{FS: fs, Logger: quiet, Memory: minMemory})
+	s, err := Open("spool", Options{FS: fs, Logger: quiet, Memory: minMemory, Reserve: 64 << 10})
 	if err != nil {
 		t.Fatalf("open after a power cut during %s: %v", during, err)
 	}

@@ -114,7 +114,7 @@ func TestNoFileOfWhatFailed(t *testing.T) {
 		fs, disk := vfs.NewMem(), &faults{after: -1}
 		old, _ := twoMessages(t, fs, 100)
 		recovered := newListener("queue_disk_recovered")
-		s, err := Open("spool", Options{FS: errorfs.Wrap(fs, disk), Logger: slog.New(recovered), Memory: minMemory})
+		s, err := Open("spool", Options{FS: errorfs.Wrap(fs, disk), Logger: slog.New(recovered), Memory: minMemory, Reserve: 64 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}
