@@ -37,7 +37,7 @@ func (d destinations) Concurrency(to queue.Destination) int {
 	if !ok {
 		return 0 // of an older table: its mail is about to move
 	}
-	return route.Concurrency
+	return route.DestinationConcurrency
 }
 
 // receiver lets sessions put messages into the queue.

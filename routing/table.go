@@ -21,10 +21,10 @@ type Table struct {
 func NewTable(routes []config.Route, delivery config.Delivery) (*Table, error) {
 	t := &Table{}
 	builtIn := config.Route{
-		Name:                config.BuiltInRoute,
-		TLS:                 delivery.TLS,
-		Concurrency:         delivery.DestinationConcurrency,
-		DestinationMessages: delivery.DestinationMessages,
+		Name:                   config.BuiltInRoute,
+		TLS:                    delivery.TLS,
+		DestinationConcurrency: delivery.DestinationConcurrency,
+		DestinationMessages:    delivery.DestinationMessages,
 	}
 	for _, c := range append(slices.Clone(routes), builtIn) {
 		if _, exists := t.Route(c.Name); exists {

@@ -125,7 +125,7 @@ func TestExplainSaysWhyRoutesDoNotMatch(t *testing.T) {
 func TestBuiltInRoute(t *testing.T) {
 	table := testTable(t)
 	r, ok := table.Route(config.BuiltInRoute)
-	if !ok || r.Smarthost || r.TLS != config.RouteTLSVerify || r.Concurrency != 7 || r.DestinationMessages.Count != 9 {
+	if !ok || r.Smarthost || r.TLS != config.RouteTLSVerify || r.DestinationConcurrency != 7 || r.DestinationMessages.Count != 9 {
 		t.Errorf("the built-in route is %+v, %t", r, ok)
 	}
 	if _, ok := table.Route("nosuch"); ok {

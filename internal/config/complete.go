@@ -106,8 +106,8 @@ func (k *checker) completeRoute(path string, r *Route) {
 			r.TLS = RouteTLSOpportunistic
 		}
 	}
-	if r.Concurrency == 0 {
-		r.Concurrency = k.config.Delivery.DestinationConcurrency
+	if r.DestinationConcurrency == 0 {
+		r.DestinationConcurrency = k.config.Delivery.DestinationConcurrency
 	}
 	// All mail of a smarthost route has one destination: its rate is given already.
 	if r.DestinationMessages.IsZero() && (len(r.Smarthosts) == 0 || r.Messages.IsZero()) {

@@ -24,11 +24,10 @@ type Route struct {
 	TLS          RouteTLS    `yaml:"tls"`        // default: verify with a password, else opportunistic
 	CAFile       string      `yaml:"ca_file"`    // default: the system's
 	InsecureAuth bool        `yaml:"allow_insecure_auth"`
-	Concurrency  int         `yaml:"concurrency"` // connections at once; default delivery.destination_concurrency
-	Messages     Rate        `yaml:"messages"`    // pace of the route, such as 30/minute
-	// DestinationMessages is the pace of each destination; default
-	// delivery.destination_messages.
-	DestinationMessages Rate `yaml:"destination_messages"`
+	Messages     Rate        `yaml:"messages"` // pace of the route, such as 30/minute
+	// Limits of each destination, by default those of delivery.
+	DestinationConcurrency int  `yaml:"destination_concurrency"`
+	DestinationMessages    Rate `yaml:"destination_messages"`
 }
 
 // RouteMatch holds the conditions of a route; all that are given must hold.

@@ -21,7 +21,7 @@ func TestReload(t *testing.T) {
 	}{
 		{"nothing", func(*Settings, *routing.Route) {}, true},
 		{"what does not concern sessions", func(s *Settings, r *routing.Route) {
-			s.Delivery.RecipientsPerTransaction, r.Concurrency, r.Messages = 7, 3, config.Rate{Count: 9, Per: time.Second}
+			s.Delivery.RecipientsPerTransaction, r.DestinationConcurrency, r.Messages = 7, 3, config.Rate{Count: 9, Per: time.Second}
 		}, true},
 		{"our name", func(s *Settings, _ *routing.Route) { s.Hostname = "new.example.org" }, false},
 		{"the route's name", func(_ *Settings, r *routing.Route) { r.Name = "another" }, false},
