@@ -19,10 +19,11 @@ type certificate struct {
 }
 
 // loadCertificate reads the configured certificate, or the self-signed one of
-// the state directory. A self-signed one that it had to make is still to be saved.
-func loadCertificate(c *config.Config) (*certificate, error) {
+// the state directory, where own is the last one. A self-signed one that it had to make
+// is still to be saved.
+func loadCertificate(c *config.Config, own *selfSigned) (*certificate, error) {
 	cert := &certificate{config: &tls.Config{MinVersion: tls.VersionTLS12}}
-	pair, err := cert.pair(c)
+	pair, err := cert.pair(c, own)
 	if err != nil {
 		return nil, err
 	}
@@ -37,10 +38,10 @@ func loadCertificate(c *config.Config) (*certificate, error) {
 	return cert, nil
 }
 
-func (cert *certificate) pair(c *config.Config) (tls.Certificate, error) {
+func (cert *certificate) pair(c *config.Config, own *selfSigned) (tls.Certificate, error) {
 	if c.TLS.Certificate == "" {
 		var err error
-		if cert.own, err = loadSelfSigned(filepath.Join(c.StateDir, "tls"), c.Hostname); err != nil {
+		if cert.own, err = loadSelfSigned(filepath.Join(c.StateDir, "tls"), c.Hostname, own); err != nil {
 			return tls.Certificate{}, fmt.Errorf("making a self-signed certificate: %w", err)
 		}
 		return cert.own.pair, nil

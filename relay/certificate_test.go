@@ -17,7 +17,7 @@ func TestSelfSignedCertificate(t *testing.T) {
 	c := &config.Config{StateDir: t.TempDir(), Hostname: "relay.example.com"}
 	load := func() *certificate {
 		t.Helper()
-		cert, err := loadCertificate(c)
+		cert, err := loadCertificate(c, nil)
 		if err == nil {
 			err = cert.save()
 		}
@@ -60,10 +60,29 @@ func TestSelfSignedCertificate(t *testing.T) {
 	}
 }
 
+// A certificate that can't be saved is still the one that clients have seen.
+func TestSelfSignedThatCantBeSaved(t *testing.T) {
+	c := &config.Config{StateDir: t.TempDir(), Hostname: "relay.example.com"}
+	if err := os.WriteFile(filepath.Join(c.StateDir, "tls"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := loadCertificate(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.save(); err == nil {
+		t.Fatal("it was saved in a file")
+	}
+	again, err := loadCertificate(c, first.own)
+	if err != nil || !again.config.Certificates[0].Leaf.Equal(first.config.Certificates[0].Leaf) {
+		t.Errorf("a reload made another one, %v", err)
+	}
+}
+
 func TestCertificateErrorsNameTheFile(t *testing.T) {
 	dir := t.TempDir()
 	c := &config.Config{StateDir: dir, Hostname: "relay.example.com"}
-	cert, err := loadCertificate(c)
+	cert, err := loadCertificate(c, nil)
 	if err == nil {
 		err = cert.save()
 	}
@@ -85,7 +104,7 @@ func TestCertificateErrorsNameTheFile(t *testing.T) {
 		{"the CA file holds none", config.TLS{ClientCA: garbage}, "tls.client_ca"},
 	} {
 		c.TLS = row.tls
-		if _, err := loadCertificate(c); err == nil || !strings.Contains(err.Error(), row.want) {
+		if _, err := loadCertificate(c, nil); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, which does not name %s", row.why, err, row.want)
 		}
 	}

@@ -18,13 +18,15 @@ const decoyKeySize = 32
 func loadDecoyKey(stateDir string) ([]byte, error) {
 	file := filepath.Join(stateDir, "decoy-key")
 	key, err := os.ReadFile(file)
-	if err == nil && len(key) >= decoyKeySize {
+	switch {
+	case err == nil && len(key) >= decoyKeySize:
 		return key, nil
-	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // a crash may have left a part of it
+	case err == nil && len(key) > 0: // perhaps another replica's, so it is left alone
+		return nil, fmt.Errorf("%s: %d octets, where a key has at least %d", file, len(key), decoyKeySize)
+	case err == nil, errors.Is(err, fs.ErrNotExist):
 		key = make([]byte, decoyKeySize)
 		rand.Read(key) // never fails (crypto/rand)
-		err = os.WriteFile(file, key, 0o600)
+		err = replace(file, key, 0o600)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key of decoys: %w", err)

@@ -50,4 +50,10 @@ func TestNobodysSalt(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Size() != decoyKeySize {
 		t.Errorf("a torn key stays: %v, %v", info, err)
 	}
+	if err := os.Truncate(file, decoyKeySize-1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadDecoyKey(filepath.Join(dir, "a")); err == nil || !strings.Contains(err.Error(), "31 octets") {
+		t.Errorf("a key too short: %v", err)
+	}
 }

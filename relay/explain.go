@@ -24,6 +24,10 @@ func (r *Relay) explain(ctx context.Context, q admin.Question) (*admin.Explanati
 		return nil, err
 	}
 	rules := r.rules.Load()
+	if rcpt.Domain.IsZero() { // <postmaster> is ours (RFC 5321 4.5.1)
+		rcpt.Domain, _ = mail.ParseDomain(rules.config.Hostname) // has been checked
+		e.Recipients[0].Address = rcpt
+	}
 	if err := describe(&e.Identity, q, rules.config); err != nil {
 		return nil, err
 	}

@@ -64,6 +64,19 @@ routes: [{smarthosts: ["smtp://192.0.2.1"], tls: none}]
 	}
 }
 
+// TestExplainPostmaster: without a domain it is ours, as in a session.
+func TestExplainPostmaster(t *testing.T) {
+	r := explaining(t, `
+listeners: [{name: inside, address: "127.0.0.1:0", auth: none, tls: none}]
+policies: [{match: {listener: inside}, recipients: {deny: ["postmaster@*"]}}]
+routes: [{smarthosts: ["smtp://192.0.2.1"], tls: none}]
+`)
+	x, err := r.explain(t.Context(), admin.Question{To: "postmaster", Listener: "inside"})
+	if err != nil || !strings.Contains(x.Verdict, "denied: postmaster@*") {
+		t.Errorf("%+v, %v", x, err)
+	}
+}
+
 // TestSenselessQuestions are their asker's fault, and not ours.
 func TestSenselessQuestions(t *testing.T) {
 	r := explaining(t, `listeners: [{address: "127.0.0.1:0", auth: none, tls: none}]`)

@@ -107,6 +107,7 @@ func (r *Relay) firstRules(c *config.Config) (rules *rules, err error) {
 	if rules, err = newRules(c, r.carried); err != nil {
 		return nil, err
 	}
+	r.carried.own = rules.certificate.own
 	return rules, rules.certificate.save()
 }
 

@@ -100,8 +100,9 @@ func (r *Relay) commit(n *change) {
 		r.network = newNetwork(c, r.network, r.metrics, r.logger)
 	}
 	if err := n.rules.certificate.save(); err != nil {
-		r.logger.Error("the next start will make another certificate", "error", err)
+		r.logger.Error("after a restart clients will see another certificate", "error", err)
 	}
+	r.carried.own = n.rules.certificate.own
 	r.rules.Store(n.rules)
 	r.seen = n.seen
 	// What the engine holds beyond its new share it goes on holding.

@@ -21,11 +21,13 @@ type rules struct {
 }
 
 // carried is what lives on from one set of rules to the next: what was counted
-// and what was verified, and what is shown of users who don't exist.
+// and what was verified, what is shown of users who don't exist, and the self-signed
+// certificate.
 type carried struct {
 	counters  *policy.Counters
 	passwords *policy.Passwords
 	decoyKey  []byte
+	own       *selfSigned // nil before there is one
 }
 
 // newRules builds all of c, or returns the first thing that is wrong with it.
@@ -35,7 +37,7 @@ func newRules(c *config.Config, carry carried) (*rules, error) {
 		r.warnings = append(r.warnings, w.Error())
 	}
 	var err error
-	if r.certificate, err = loadCertificate(c); err != nil {
+	if r.certificate, err = loadCertificate(c, carry.own); err != nil {
 		return nil, err
 	}
 	r.authenticator, err = policy.NewAuthenticator(policy.AuthOptions{

@@ -30,13 +30,17 @@ type selfSigned struct {
 	cert, key []byte // in PEM, to be written to dir; nil if they were read from there
 }
 
-// loadSelfSigned reads the pair in dir, or makes one if there is none, it is for
-// another host name, or it is about to expire. It writes nothing, see save.
-func loadSelfSigned(dir, hostname string) (*selfSigned, error) {
+// loadSelfSigned reads the pair in dir. If there is none, it is for another host name,
+// or it is about to expire, last stays, which could not be saved, or one is made. It
+// writes nothing, see save.
+func loadSelfSigned(dir, hostname string, last *selfSigned) (*selfSigned, error) {
 	s := &selfSigned{dir: dir}
 	var err error
 	if s.pair, err = tls.LoadX509KeyPair(s.certFile(), s.keyFile()); err == nil && usable(s.pair.Leaf, hostname) {
 		return s, nil
+	}
+	if last != nil && usable(last.pair.Leaf, hostname) {
+		return last, nil
 	}
 	if err := s.make(hostname); err != nil {
 		return nil, err

@@ -14,10 +14,10 @@ import (
 	"github.com/postrider/postrider/internal/mail"
 )
 
-// newTestResolver asks server and nobody else, with a short patience.
+// newTestResolver asks servers and nobody else, with a short patience.
 func newTestResolver(t testing.TB, servers ...*dnstest.Server) *Resolver {
 	t.Helper()
-	c := config.DNS{Timeout: 500 * time.Millisecond}
+	c := config.DNS{Timeout: 2 * time.Second}
 	for _, s := range servers {
 		c.Servers = append(c.Servers, s.Addr)
 	}

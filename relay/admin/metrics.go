@@ -70,9 +70,9 @@ func NewMetrics(build Build, source Source) *Metrics {
 	}
 	m.sessions = counter("smtp_sessions_total", "Connections taken by the submission listeners.")
 	m.refused = counter("smtp_sessions_refused_total", "Sessions ended with 421 that no message is to blame for: too many, too slow, without progress, or the relay is about to stop.")
-	m.auth = counters("auth_attempts_total", "AUTH exchanges that came to an end.", "mechanism", "result")
+	m.auth = counters("auth_attempts_total", "AUTH commands, by how they ended.", "mechanism", "result")
 	m.accepted = counter("messages_accepted_total", "Messages made durable and acknowledged.")
-	m.rejected = counters("messages_rejected_total", "Refusals of senders, recipients and messages, by the class of the reply.", "class")
+	m.rejected = counters("messages_rejected_total", "Refusals of senders, recipients, messages and clients, by the class of the reply.", "class")
 	m.attempts = counters("delivery_attempts_total", "Delivery attempts, by what went best in them.", "route", "result")
 	m.latency = histogram("delivery_latency_seconds", "Time from acceptance to delivery.", longTimes)
 	m.phases = prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -15,9 +15,9 @@ const maxRequest = 1 << 20
 func (b Backend) routes() http.Handler {
 	mux := http.NewServeMux()
 	q := b.Queue
-	mux.HandleFunc("POST /v1/list", b.list)
+	mux.HandleFunc("POST /v1/list", patiently(patience, b.list))
 	mux.HandleFunc("GET /v1/messages/{id}", b.show)
-	mux.HandleFunc("GET /v1/messages/{id}/content", b.content)
+	mux.HandleFunc("GET /v1/messages/{id}/content", patiently(patience, b.content))
 	for name, do := range map[string]func(context.Context, queue.Selector) (int, error){
 		"retry": q.Retry, "hold": q.Hold, "release": q.Release, "delete": q.Delete, "bounce": q.Bounce,
 	} {
@@ -43,13 +43,13 @@ func (b Backend) routes() http.Handler {
 		s, err := q.Stats(ctx)
 		return Stats{s, q.Destinations()}, err
 	}))
-	mux.HandleFunc("POST /v1/verify", b.verify)
+	mux.HandleFunc("POST /v1/verify", patiently(patienceVerify, b.verify))
 	if b.Explain != nil {
 		mux.HandleFunc("POST /v1/explain", reply(func(ctx context.Context, question Question) (*Explanation, error) {
 			return b.Explain(ctx, question)
 		}))
 	}
-	return patiently(mux)
+	return mux
 }
 
 // count is the answer of commands that change deliveries.

@@ -41,6 +41,7 @@ func (h *header) get(name string) (string, bool) {
 func readHeader(c queue.Content, from, to int64) (*header, error) {
 	h := &header{from: from}
 	r := bufio.NewReader(io.NewSectionReader(c, from, min(to-from, maxHeader)))
+	var value []byte // of the last field
 	for at := from; ; {
 		line, err := r.ReadString('\n')
 		if err != nil && err != io.EOF {
@@ -53,25 +54,34 @@ func readHeader(c queue.Content, from, to int64) (*header, error) {
 		text := strings.TrimRight(line, "\r\n")
 		if text == "" {
 			h.blank, h.end = at, next
+			h.finish(value)
 			return h, nil
 		}
-		h.add(text, at, next)
+		value = h.add(value, text, at, next)
 		at = next
 	}
 }
 
-func (h *header) add(text string, from, to int64) {
+// add takes a line. It returns the value of the last field, as far as it was read.
+func (h *header) add(value []byte, text string, from, to int64) []byte {
 	for i := range len(text) {
 		h.eightBit = h.eightBit || text[i] >= 0x80
 	}
 	if (text[0] == ' ' || text[0] == '\t') && len(h.fields) > 0 {
-		last := &h.fields[len(h.fields)-1]
-		last.value += text
-		last.to = to
-		return
+		h.fields[len(h.fields)-1].to = to
+		return append(value, text...)
 	}
-	name, value, _ := strings.Cut(text, ":")
-	h.fields = append(h.fields, field{strings.TrimRight(name, " \t"), strings.TrimSpace(value), from, to})
+	h.finish(value)
+	name, rest, _ := strings.Cut(text, ":")
+	h.fields = append(h.fields, field{name: strings.TrimRight(name, " \t"), from: from, to: to})
+	return append(value[:0], strings.TrimSpace(rest)...)
+}
+
+// finish gives the last field its value.
+func (h *header) finish(value []byte) {
+	if len(h.fields) > 0 {
+		h.fields[len(h.fields)-1].value = string(value)
+	}
 }
 
 // octets says what a range of content holds that not every host takes.
