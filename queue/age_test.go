@@ -2,7 +2,9 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +137,36 @@ func TestBacklogOfADeadDestinationExpires(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A smarthost that is mended, and asks for less when everything comes at once, returns
+// nothing of a backlog that has grown old while it was broken.
+func TestOldBacklogIsTried(t *testing.T) {
+	var mended atomic.Bool
+	var tried atomic.Int64
+	inBubble(t, func(ctx context.Context, a *Attempt) Outcome {
+		switch {
+		case !mended.Load():
+			return routeFault(a)
+		case tried.Add(1) > 20 && tried.Load() < 60:
+			return alwaysThrottled(ctx, a)
+		}
+		time.Sleep(2 * time.Second)
+		return all(a, taken)
+	}, func(r *rig) {
+		for i := range 500 {
+			r.send("a@x.example", fmt.Sprintf("%d@y.example", i))
+		}
+		time.Sleep(plan.Lifetime + 24*time.Hour)
+		mended.Store(true)
+		r.Reload(Reloadable{Router: r.o.Router})
+		time.Sleep(12 * time.Hour)
+		if d := len(r.log.of(mail.EventDelivered)); r.store.count() != 0 || d < 460 {
+			t.Errorf("%d left, %d delivered of 500", r.store.count(), d)
+		}
+	}, func(o *Options) {
+		o.Router, o.Retry.WarnAfter = mxRouter{map[string]string{"y.example": "smart"}}, 0
+	})
 }
 
 func TestSuccessReports(t *testing.T) {

@@ -112,3 +112,34 @@ func TestContentDamagedInTheMiddle(t *testing.T) {
 		}
 	})
 }
+
+// What stands elsewhere once the store has been opened anew is found there.
+func TestStoreReopened(t *testing.T) {
+	ctx := context.Background()
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome { return all(a, taken) }, func(r *rig) {
+		r.sched.halt()
+		id := r.send("a@x.example", "b@y.example")
+		if n, err := r.Hold(ctx, Selector{IDs: []mail.ID{id}}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		r.sched.resume()
+		held, err := r.store.Delivery(ctx, DeliveryKey{Message: id, Number: 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		active := held.clone()
+		active.State = Active
+		if err := r.store.Commit(ctx, &Change{Put: []Move{{Old: held, New: active}}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if r.store.count() != 1 {
+			t.Fatal("it was found all the same")
+		}
+		r.store.reopened.Add(1)
+		time.Sleep(2 * time.Minute)
+		if r.store.count() != 0 {
+			t.Error("it is not attempted")
+		}
+	})
+}

@@ -135,11 +135,15 @@ func (h *health) suffers(t trouble, began, now time.Time, plan *retryPlan) (news
 	if first {
 		h.since = now
 	}
+	news = status != h.status
+	worse := news && h.status == Throttling
+	if worse {
+		h.faults = 0 // a host that asked for less was there
+	}
 	if !h.sole {
 		h.faults++
 	}
-	h.sole = status != Throttling && (first || h.sole && !second)
-	news = status != h.status
+	h.sole = status != Throttling && (first || worse || h.sole && !second)
 	h.status, h.trouble, h.last, h.shrunk = status, t, now, true
 	if status == Throttling {
 		h.limit = max(1, h.limit/2)

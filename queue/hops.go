@@ -144,15 +144,17 @@ func (s *scheduler) suspended(d Destination) bool {
 	return h != nil && h.health.status == Suspended
 }
 
-// down returns the destinations that are Down, or that go on asking for less, and were
-// found so after the given time: so little is tried there that its mail would grow old
-// unnoticed. Where one delivery alone says so the others are tried.
+// down returns the destinations that are Down, or that have asked for less for as long
+// as mail lives, and were found so after the given time: so little is tried there that
+// its mail would grow old unnoticed. Where one delivery alone says so the others are
+// tried.
 func (s *scheduler) down(after time.Time) map[Destination]trouble {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make(map[Destination]trouble)
 	for name, h := range s.hops {
-		stuck := h.health.status == Down && !h.health.sole || h.health.status == Throttling
+		stuck := h.health.status == Down && !h.health.sole ||
+			h.health.status == Throttling && s.now().Sub(h.health.since) >= s.plan().Lifetime
 		if stuck && !h.health.last.Before(after) {
 			all[name] = h.health.trouble
 		}
@@ -170,12 +172,13 @@ func (s *scheduler) probe(d Destination) {
 }
 
 // probeSuspended ends the pauses of all suspended destinations: what was wrong
-// with them may have been mended.
+// with them may have been mended. Those that work only wait for a rate, which may be
+// another now.
 func (s *scheduler) probeSuspended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range s.hops {
-		if h.health.status == Suspended {
+		if h.health.status == Suspended || h.health.status == Up {
 			s.probeHop(h)
 		}
 	}

@@ -68,6 +68,7 @@ func (q *Queue) checkClock() {
 func (q *Queue) tend() {
 	every := time.NewTicker(keepEvery)
 	defer every.Stop()
+	var reopened int64
 	for {
 		select {
 		case <-q.stop:
@@ -76,9 +77,11 @@ func (q *Queue) tend() {
 			q.retryWitnesses()
 			q.rekey()
 		case <-every.C:
-			if q.doubtful.Swap(false) && !q.reread() {
+			now := q.store.Reopened()
+			if (q.doubtful.Swap(false) || now != reopened) && !q.reread() {
 				q.doubtful.Store(true)
 			}
+			reopened = now
 			if q.beyond.Swap(false) && !q.recall() {
 				q.beyond.Store(true)
 			}

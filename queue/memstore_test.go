@@ -21,6 +21,7 @@ type memStore struct {
 	deliveries map[DeliveryKey]*Delivery
 	lanes      map[Lane]*memLane
 	meta       map[string][]byte
+	reopened   atomic.Int64
 	used       int64
 
 	commits, synced int
@@ -387,6 +388,8 @@ func (s *memStore) Meta(_ context.Context, key string) ([]byte, error) {
 }
 
 func (s *memStore) Damaged() []Damage { return nil }
+
+func (s *memStore) Reopened() int64 { return s.reopened.Load() }
 
 func (s *memStore) Forget(_ context.Context, id mail.ID) (bool, error) {
 	s.mu.Lock()

@@ -9,9 +9,12 @@ const (
 	maxParked = 4096
 )
 
+// maxParkedFor is how long others that join them may keep the parked waiting.
+const maxParkedFor = 4 * unreadPause
+
 // parked is a delivery that the store could not read just now. It keeps its claim, so
 // that nothing behind it in its lane waits for it. All that are parked come back
-// together when no more has joined them for unreadPause: however many there are, and
+// together when no more has joined them for unreadPause, or after maxParkedFor: however many there are, and
 // however long the disk takes to refuse each of them, the rest has its turn first.
 type parked struct {
 	lane  Lane
@@ -28,7 +31,13 @@ func (s *scheduler) postpone(j job) (wished bool) {
 		return true
 	}
 	if len(s.parked) < maxParked {
+		if len(s.parked) == 0 {
+			s.parkedSince = s.now()
+		}
 		s.parked[key] = parked{j.lane.Lane, j.entry.Place}
+		if last := s.parkedSince.Add(maxParkedFor); again.After(last) {
+			again = last
+		}
 		s.sleep(&s.unpark, again)
 		return false
 	}

@@ -137,3 +137,32 @@ func TestMoreUnreadableThanAreParked(t *testing.T) {
 		}
 	})
 }
+
+// What fails here and there now and then keeps nothing else that was parked waiting.
+func TestParkedAmongNewcomers(t *testing.T) {
+	var seen tries
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		seen.note(a)
+		return all(a, taken)
+	}, func(r *rig) {
+		r.sched.halt()
+		first := r.send("a@x.example", "first@y.example")
+		r.damage(first, errors.New("input/output error"))
+		r.sched.dropFresh()
+		r.sched.resume()
+		synctest.Wait()
+		r.damage(first, nil)
+		for range 12 { // each of them fails within the pause of the one before
+			time.Sleep(unreadPause * 2 / 3)
+			r.sched.halt()
+			id := r.send("a@x.example", "other@y.example")
+			r.damage(id, errors.New("input/output error"))
+			r.sched.dropFresh()
+			r.sched.resume()
+			synctest.Wait()
+		}
+		if seen.len() != 1 {
+			t.Errorf("%d attempts after two minutes, want one at what has long been readable", seen.len())
+		}
+	})
+}

@@ -111,3 +111,25 @@ func TestReloadTriesTheOnlyWitness(t *testing.T) {
 		o.Router, o.Retry.WarnAfter = mxRouter{map[string]string{"y.example": "smart"}}, 0
 	})
 }
+
+// A rate that was a slip of the pen holds nothing up once it is corrected.
+func TestReloadEndsWaitsForARate(t *testing.T) {
+	var lifted atomic.Bool
+	inBubble(t, func(_ context.Context, a *Attempt) Outcome {
+		if lifted.Load() {
+			return all(a, taken)
+		}
+		o := all(a, Result{Verdict: Again})
+		o.Wait = 24 * time.Hour
+		return o
+	}, func(r *rig) {
+		r.send("a@x.example", "b@y.example")
+		time.Sleep(time.Minute)
+		lifted.Store(true)
+		r.Reload(Reloadable{Router: r.o.Router})
+		time.Sleep(time.Second)
+		if n := r.store.count(); n != 0 {
+			t.Error("the message waits for the old rate")
+		}
+	})
+}

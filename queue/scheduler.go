@@ -36,6 +36,8 @@ type scheduler struct {
 	claimed map[DeliveryKey][]wish
 	parked  map[DeliveryKey]parked
 	unpark  alarm // when the parked come back
+	// parkedSince is when the first of them was parked.
+	parkedSince time.Time
 }
 
 // wish is what an operator asked for while an attempt ran. It is granted

@@ -115,13 +115,14 @@ func (q *Queue) resettle() bool {
 // whole after all nothing is left to be stored: its reports must not be made twice.
 func (q *Queue) applyAgain(s *settlement) error {
 	stored, err := q.store.Delivery(context.Background(), s.old.DeliveryKey)
-	if err != nil || !reflect.DeepEqual(stored, s.new) {
-		if !errors.Is(err, ErrNotFound) {
-			err = q.apply(false, s)
+	if err == nil && !reflect.DeepEqual(stored, s.new) {
+		err = q.apply(false, s)
+		if err == nil {
+			return nil
 		}
-		if !errors.Is(err, ErrNotFound) {
-			return err
-		}
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
 	}
 	q.conclude([]*settlement{s})
 	return nil

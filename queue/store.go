@@ -79,6 +79,10 @@ type Store interface {
 	Damaged() []Damage
 	Forget(ctx context.Context, id mail.ID) (bool, error)
 
+	// Reopened returns how often the store went on from what is on the disk since
+	// Open. Then deliveries may stand in other lanes than their last commit says.
+	Reopened() int64
+
 	// Verify reads everything and calls report for each fault it finds, and
 	// progress now and then with the octets of content read and those there are; it
 	// may be nil. It changes nothing and may run beside other calls.

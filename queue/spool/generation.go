@@ -187,12 +187,16 @@ func (s *Spool) use() (*generation, error) {
 func (s *Spool) start(g *generation) {
 	s.mu.Lock()
 	s.current, s.down = g, nil
+	s.starts.Add(1)
 	s.mu.Unlock()
 	g.started.Store(true)
 	if err := g.fence.failure(); err != nil {
 		s.lost(err) // it happened before anybody listened
 	}
 }
+
+// Reopened implements queue.Store.
+func (s *Spool) Reopened() int64 { return s.starts.Load() - 1 }
 
 // lost is called when a generation that was in use can't go on, possibly from
 // within Pebble. Everything else happens in a goroutine of its own.

@@ -163,6 +163,9 @@ func TestDamageMetAtWork(t *testing.T) {
 				t.Fatalf("the damage is not met: %v", err)
 			}
 			awaitRecovery(t, s, recovered)
+			if n := s.Reopened(); n != 1 {
+				t.Errorf("reopened %d times", n)
+			}
 			left, err := s.Messages(t.Context(), mail.ID{}, 1000)
 			if err != nil || len(left) < len(all)-30 || len(left) == len(all) {
 				t.Errorf("%d of %d messages are left (%v)", len(left), len(all), err)

@@ -47,6 +47,8 @@ type Spool struct {
 	current *generation
 	down    error // why there is none
 
+	// starts counts the generations that were in use.
+	starts atomic.Int64
 	// renewNext says that the next generation has to make the engine anew, renewed
 	// that this was tried.
 	renewNext, renewed atomic.Bool
