@@ -99,7 +99,7 @@ var describe = map[string]string{
 	"delivery":                            "Sending in general.",
 	"delivery.port":                       "Port of MX hosts and address literals; another one is for tests and unusual networks. On 25 a loopback address in the DNS of a domain is no mail server (`localhost` itself is).",
 	"delivery.tls":                        "As `routes[].tls`, for MX delivery.",
-	"delivery.concurrency":                "Attempts at once, in all.",
+	"delivery.concurrency":                "Attempts at once, in all. One identity has at most three quarters of them, so that others need not wait for it.",
 	"delivery.destination_concurrency":    "Attempts at once to one destination, once it has shown that it can take them.",
 	"delivery.destination_messages":       "Messages in a period to each destination: `1000/hour`. Beyond they wait; those to others don't.",
 	"delivery.recipients_per_transaction": "Recipients in one transaction to a next hop.",
