@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -106,16 +107,18 @@ func TestCutLogIsRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	flip(t, fs, "spool/db/"+lastOf(t, fs, ".log"), 0.5)
-	cut := false
+	var cut atomic.Bool // the engine removes files meanwhile
 	broken := errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		cut = cut || op.Kind == errorfs.OpRename && strings.HasSuffix(op.Path, "temporary.000000.dbtmp")
-		if cut && op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".log") {
+		if op.Kind == errorfs.OpRename && strings.HasSuffix(op.Path, "temporary.000000.dbtmp") {
+			cut.Store(true)
+		}
+		if cut.Load() && op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".log") {
 			return syscall.EIO
 		}
 		return nil
 	}))
-	if s, err := Open("spool", Options{FS: broken, Logger: quiet, Memory: minMemory}); err == nil || !cut {
-		t.Errorf("the test shows nothing: opened with %v (cut: %t)", err, cut)
+	if s, err := Open("spool", Options{FS: broken, Logger: quiet, Memory: minMemory}); err == nil || !cut.Load() {
+		t.Errorf("the test shows nothing: opened with %v (cut: %t)", err, cut.Load())
 		s.Close()
 	}
 	fs = fs.CrashClone(vfs.CrashCloneCfg{})
