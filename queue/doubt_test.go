@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,15 +12,15 @@ import (
 )
 
 // doubtOnce has the first change that suits be done, and an error all the same.
-func (r *rig) doubtOnce(suits func(*Change) bool) (happened *bool) {
-	happened = new(bool)
+func (r *rig) doubtOnce(suits func(*Change) bool) (happened *atomic.Bool) {
+	happened = new(atomic.Bool)
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
 	r.store.doubt = func(c *Change) error {
-		if *happened || !suits(c) {
+		if happened.Load() || !suits(c) {
 			return nil
 		}
-		*happened = true
+		happened.Store(true)
 		return errors.New("input/output error")
 	}
 	return happened
@@ -41,7 +42,7 @@ func TestBounceInDoubt(t *testing.T) {
 		r.send("a@x.example", "b@y.example")
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		if !*happened {
+		if !happened.Load() {
 			t.Fatal("no commit was in doubt: the test shows nothing")
 		}
 		if attempts.len() != 1 || reports.len() != 1 {
@@ -76,7 +77,7 @@ func TestPutInDoubt(t *testing.T) {
 		happened := r.doubtOnce(func(c *Change) bool { return len(c.Put) > 0 && len(c.Create) > 0 })
 		r.send("a@x.example", "1@y.example", "2@y.example")
 		time.Sleep(time.Hour)
-		if !*happened {
+		if !happened.Load() {
 			t.Fatal("no commit was in doubt: the test shows nothing")
 		}
 		if attempts.len() != 2 || reports.len() != 1 || r.store.count() != 0 {
@@ -110,7 +111,7 @@ func TestCommandInDoubt(t *testing.T) {
 					t.Fatal(err)
 				}
 				happened := r.doubtOnce(func(c *Change) bool { return len(c.Put)+len(c.Remove) > 0 })
-				if _, err := c.command(r.Queue, ctx, everything); err == nil || !*happened {
+				if _, err := c.command(r.Queue, ctx, everything); err == nil || !happened.Load() {
 					t.Fatalf("the commit was not in doubt: %v", err)
 				}
 				time.Sleep(2 * keepEvery)

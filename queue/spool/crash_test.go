@@ -71,7 +71,7 @@ func TestPowerCut(t *testing.T) {
 
 func playWithPowerCuts(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
-	c := &camera{fs: vfs.NewCrashableMem(), r: r, chance: 1.0 / thinning, percent: []int{0, 0, 50, 100}}
+	c := &camera{fs: vfs.NewCrashableMem(), r: rand.New(rand.NewPCG(seed, 8)), chance: 1.0 / thinning, percent: []int{0, 0, 50, 100}}
 	s := mustOpen(t, errorfs.Wrap(c.fs, c), "spool")
 	script := storetest.NewScript(seed)
 	possible := []*storetest.Model{script.Model} // since the last sync
