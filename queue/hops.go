@@ -171,15 +171,19 @@ func (s *scheduler) probe(d Destination) {
 	}
 }
 
-// probeSuspended ends the pauses of all suspended destinations: what was wrong
-// with them may have been mended. Those that work only wait for a rate, which may be
-// another now.
-func (s *scheduler) probeSuspended() {
+// reconsider ends the pauses that a new configuration may have made needless: what was
+// wrong with suspended destinations may have been mended, and those that work only
+// wait for a rate, which may be another now.
+func (s *scheduler) reconsider() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range s.hops {
-		if h.health.status == Suspended || h.health.status == Up {
+		switch h.health.status {
+		case Suspended:
 			s.probeHop(h)
+		case Up:
+			h.health.next = s.now()
+			s.arm(h)
 		}
 	}
 }

@@ -255,5 +255,5 @@ func (q *Queue) Reload(r Reloadable) {
 	case q.moved <- struct{}{}:
 	default:
 	}
-	q.sched.probeSuspended()
+	q.sched.reconsider()
 }
