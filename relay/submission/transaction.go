@@ -18,7 +18,7 @@ type transaction struct {
 	judge    policy.Judge
 	limit    int64 // most octets of content; 0 for no limit
 	tried    int   // RCPT commands, accepted or not
-	named    map[mail.Recipient]struct{}
+	named    map[mail.Recipient]struct{} // its recipients, from the second RCPT on
 	incoming Incoming
 }
 
@@ -156,7 +156,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) (err error) {
 	defer s.caught(&err)
 	e := s.tx.envelope
 	rcpt := s.recipient
-	if _, twice := s.tx.named[rcpt]; twice {
+	if s.tx.names(rcpt) {
 		s.surplus()
 		return nil
 	}
@@ -170,11 +170,26 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) (err error) {
 		}
 	}
 	e.Recipients = append(e.Recipients, rcpt)
-	if s.tx.named == nil {
-		s.tx.named = make(map[mail.Recipient]struct{})
+	if s.tx.named != nil {
+		s.tx.named[rcpt] = struct{}{}
 	}
-	s.tx.named[rcpt] = struct{}{}
 	return nil
+}
+
+// names reports whether rcpt is a recipient already. Most messages have one, which
+// costs nothing.
+func (t *transaction) names(rcpt mail.Recipient) bool {
+	if len(t.envelope.Recipients) == 0 {
+		return false
+	}
+	if t.named == nil {
+		t.named = make(map[mail.Recipient]struct{})
+		for _, r := range t.envelope.Recipients {
+			t.named[r] = struct{}{}
+		}
+	}
+	_, twice := t.named[rcpt]
+	return twice
 }
 
 func (s *session) refuseMail(err error, from mail.Path) error {
