@@ -185,7 +185,7 @@ func (u *setup) startTLS(s *session, policy config.RouteTLS) error {
 	return err
 }
 
-// handshakeError is TLS that was begun, with STARTTLS, and failed.
+// handshakeError is TLS that was begun, by STARTTLS or at once, and failed.
 type handshakeError struct{ cause error }
 
 func (e *handshakeError) Error() string { return "TLS handshake: " + inWords(e.cause) }

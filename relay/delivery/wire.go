@@ -52,8 +52,8 @@ func (w *wire) bind(ctx context.Context) (release func() bool) {
 	}
 }
 
-// expire sets a deadline d from now, or until if that is sooner. The second look at ctx closes the gap in
-// which the deadline set by bind would be overwritten.
+// expire sets a deadline d from now, or until if that is sooner. The second look at
+// ctx closes the gap in which the deadline set by bind would be overwritten.
 func (w *wire) expire(set func(time.Time) error, d time.Duration) error {
 	deadline := time.Now().Add(d)
 	if !w.until.IsZero() && w.until.Before(deadline) {

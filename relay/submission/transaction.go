@@ -16,8 +16,8 @@ type transaction struct {
 	envelope *mail.Envelope
 	// judge stays the same for the transaction, whatever a reload does.
 	judge    policy.Judge
-	limit    int64 // most octets of content; 0 for no limit
-	tried    int   // RCPT commands, accepted or not
+	limit    int64                       // most octets of content; 0 for no limit
+	tried    int                         // RCPT commands, accepted or not
 	named    map[mail.Recipient]struct{} // its recipients, from the second RCPT on
 	incoming Incoming
 }
